@@ -1,1 +1,8 @@
-//! The store crate.
+//! Where events are kept: the log, its repositories and what stands beside them (leases, durable
+//! commands, sealed secrets). It decides nothing about bots; that is the domain's.
+
+pub mod error;
+pub mod migration;
+
+pub use error::StoreError;
+pub use migration::migrate;
