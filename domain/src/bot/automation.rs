@@ -1,0 +1,144 @@
+//! Decisions about switching automation on and off, and about its runs.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::aggregate::{Bot, Enablement};
+use super::error::BotError;
+use super::event::BotEvent;
+use super::state::{BotState, Mode};
+use crate::ids::{CampaignId, EnablementId, RunId};
+use crate::plan::PlanHash;
+
+type Decision = Result<Vec<BotEvent>, BotError>;
+
+/// How long a verified connection and an authorization stand.
+const FRESH: TimeDelta = TimeDelta::minutes(10);
+
+/// Longest reason that a person may give, in characters.
+const LONGEST_REASON: usize = 500;
+
+impl Bot {
+    pub(super) fn authorize(
+        &self,
+        plan_hash: PlanHash,
+        campaigns: Vec<CampaignId>,
+        mode: Mode,
+        dry_run_waived: bool,
+        at: DateTime<Utc>,
+    ) -> Decision {
+        if self.state != BotState::LoggedIn {
+            return self.refuse("AuthorizeAutomation");
+        }
+        if self.login.verified_at.is_none_or(|verified| at >= verified + FRESH) {
+            return Err(BotError::ConnectionNotVerified);
+        }
+        if campaigns.is_empty() {
+            return Err(BotError::PlanEmpty);
+        }
+        if mode == Mode::Live && !dry_run_waived && !self.has_dry_run(&plan_hash) {
+            return Err(BotError::DryRunRequired);
+        }
+        let limits = self.limits_at(at).clone();
+        Ok(vec![BotEvent::AutomationAuthorized { plan_hash, campaigns, limits, mode, at }])
+    }
+
+    pub(super) fn enable(
+        &self,
+        enablement_id: EnablementId,
+        confirmed: &PlanHash,
+        current: &PlanHash,
+        at: DateTime<Utc>,
+    ) -> Decision {
+        if self.state != BotState::LoggedIn {
+            return self.refuse("EnableAutomation");
+        }
+        let authorization = self.authorization.as_ref().ok_or(BotError::NotAuthorized)?;
+        if at >= authorization.at + FRESH {
+            return Err(BotError::NotAuthorized);
+        }
+        if *confirmed != authorization.plan_hash || *current != authorization.plan_hash {
+            return Err(BotError::PlanChanged);
+        }
+        Ok(vec![BotEvent::AutomationEnabled {
+            enablement_id,
+            plan_hash: authorization.plan_hash.clone(),
+            campaigns: authorization.campaigns.clone(),
+            mode: authorization.mode,
+            at,
+        }])
+    }
+
+    pub(super) fn pause(&self, reason: String, at: DateTime<Utc>) -> Decision {
+        match self.state {
+            BotState::Running => Ok(vec![BotEvent::AutomationPaused { reason: short(reason)?, at }]),
+            _ => self.refuse("PauseAutomation"),
+        }
+    }
+
+    pub(super) fn resume(&self, at: DateTime<Utc>) -> Decision {
+        match self.state {
+            BotState::Paused => Ok(vec![BotEvent::AutomationResumed { at }]),
+            _ => self.refuse("ResumeAutomation"),
+        }
+    }
+
+    pub(super) fn disable(&self, reason: String, at: DateTime<Utc>) -> Decision {
+        match self.state {
+            BotState::Running | BotState::Paused => {
+                Ok(vec![BotEvent::AutomationDisabled { reason: short(reason)?, at }])
+            }
+            _ => self.refuse("DisableAutomation"),
+        }
+    }
+
+    fn current(&self, enablement: EnablementId) -> Result<&Enablement, BotError> {
+        self.enablement.as_ref().filter(|current| current.enablement_id == enablement).ok_or(BotError::StaleEnablement)
+    }
+
+    pub(super) fn running(&self, command: &'static str, enablement: EnablementId) -> Result<&Enablement, BotError> {
+        if self.state != BotState::Running {
+            return self.refuse(command);
+        }
+        self.current(enablement)
+    }
+
+    pub(super) fn start_run(
+        &self,
+        run_id: RunId,
+        campaign_id: CampaignId,
+        enablement_id: EnablementId,
+        targets: u32,
+        at: DateTime<Utc>,
+    ) -> Decision {
+        let mode = self.running("StartRun", enablement_id)?.mode;
+        Ok(vec![BotEvent::RunStarted { run_id, campaign_id, enablement_id, mode, targets, at }])
+    }
+
+    pub(super) fn finish_run(
+        &self,
+        run_id: RunId,
+        campaign_id: CampaignId,
+        enablement_id: EnablementId,
+        stopped_by: Option<String>,
+        at: DateTime<Utc>,
+    ) -> Decision {
+        let enablement = self.running("FinishRun", enablement_id)?;
+        let mode = enablement.mode;
+        let is_last = enablement.unfinished.iter().all(|unfinished| *unfinished == campaign_id);
+        // A run that was stopped early shows too little to go live on.
+        let completes_dry_run = mode == Mode::DryRun && is_last && stopped_by.is_none();
+        let mut events = vec![BotEvent::RunFinished { run_id, campaign_id, enablement_id, mode, stopped_by, at }];
+        if completes_dry_run {
+            events.push(BotEvent::DryRunFinished { plan_hash: enablement.plan_hash.clone(), at });
+        }
+        Ok(events)
+    }
+}
+
+fn short(reason: String) -> Result<String, BotError> {
+    let length = reason.chars().count();
+    if length > LONGEST_REASON {
+        return Err(BotError::TooLong { field: "reason", length, most: LONGEST_REASON });
+    }
+    Ok(reason)
+}

@@ -1,0 +1,320 @@
+//! Facts about one bot. Names are stored: a variant is added, never renamed.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use cqrs_es::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+use super::failure::FailureClass;
+use super::limits::{Counter, Limits};
+use super::state::{ActionKind, LoginFailureReason, Mode, Settlement, SuppressReason, Window};
+use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
+use crate::plan::PlanHash;
+
+/// Facts about one bot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum BotEvent {
+    BotInitialized {
+        bot_id: BotId,
+        at: DateTime<Utc>,
+    },
+    /// `password` names the sealed secret; it is never here.
+    AccountLinked {
+        account_id: AccountId,
+        username: String,
+        zone: Tz,
+        password: SecretId,
+        at: DateTime<Utc>,
+    },
+    AccountUnlinked {
+        account_id: AccountId,
+        at: DateTime<Utc>,
+    },
+    LoginRequested {
+        attempt: u32,
+        password: SecretId,
+        verification_code: Option<SecretId>,
+        at: DateTime<Utc>,
+    },
+    LoginSucceeded {
+        attempt: u32,
+        /// The platform's own key of the account.
+        platform_pk: String,
+        session: SecretId,
+        key_id: String,
+        session_expires_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
+    LoginFailed {
+        attempt: u32,
+        reason: LoginFailureReason,
+        retry_not_before: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
+    TwoFactorRequired {
+        attempt: u32,
+        at: DateTime<Utc>,
+    },
+    ChallengeRaised {
+        kind: String,
+        at: DateTime<Utc>,
+    },
+    ChallengeResolved {
+        at: DateTime<Utc>,
+    },
+    ConnectionTestRequested {
+        at: DateTime<Utc>,
+    },
+    ConnectionVerified {
+        at: DateTime<Utc>,
+    },
+    /// The test found no answer; says nothing about the session.
+    ConnectionTestFailed {
+        code: String,
+        at: DateTime<Utc>,
+    },
+    SessionExpired {
+        code: String,
+        at: DateTime<Utc>,
+    },
+    AutomationAuthorized {
+        plan_hash: PlanHash,
+        campaigns: Vec<CampaignId>,
+        limits: Limits,
+        mode: Mode,
+        at: DateTime<Utc>,
+    },
+    AutomationEnabled {
+        enablement_id: EnablementId,
+        plan_hash: PlanHash,
+        campaigns: Vec<CampaignId>,
+        mode: Mode,
+        at: DateTime<Utc>,
+    },
+    AutomationPaused {
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    AutomationResumed {
+        at: DateTime<Utc>,
+    },
+    AutomationDisabled {
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    LoggedOut {
+        at: DateTime<Utc>,
+    },
+    /// `effective` holds at once; the raised parts of `limits` from `raises_at`.
+    LimitsChanged {
+        limits: Limits,
+        effective: Limits,
+        raises_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
+    RunStarted {
+        run_id: RunId,
+        campaign_id: CampaignId,
+        enablement_id: EnablementId,
+        mode: Mode,
+        targets: u32,
+        at: DateTime<Utc>,
+    },
+    RunFinished {
+        run_id: RunId,
+        campaign_id: CampaignId,
+        enablement_id: EnablementId,
+        mode: Mode,
+        /// Why it ended early; `None` when every target was settled.
+        stopped_by: Option<String>,
+        at: DateTime<Utc>,
+    },
+    /// Every campaign of the plan has run dry; the plan may go live.
+    DryRunFinished {
+        plan_hash: PlanHash,
+        at: DateTime<Utc>,
+    },
+    /// Calls of the gateway that read; `automated` ones are inside the limit.
+    RequestsReserved {
+        purpose: String,
+        count: u32,
+        automated: bool,
+        at: DateTime<Utc>,
+    },
+    RequestsSuppressed {
+        purpose: String,
+        count: u32,
+        reason: SuppressReason,
+        window: Option<Window>,
+        frees_at: Option<DateTime<Utc>>,
+        at: DateTime<Utc>,
+    },
+    ActionReserved {
+        action_id: ActionId,
+        run_id: RunId,
+        campaign_id: CampaignId,
+        enablement_id: EnablementId,
+        kind: ActionKind,
+        target: String,
+        mode: Mode,
+        /// Gateway calls that it may cost.
+        requests: u32,
+        /// The account's local day.
+        local_day: NaiveDate,
+        /// No other write of the account before.
+        next_write_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
+    ActionSuppressed {
+        action_id: ActionId,
+        run_id: RunId,
+        campaign_id: CampaignId,
+        kind: ActionKind,
+        target: String,
+        mode: Mode,
+        reason: SuppressReason,
+        counter: Option<Counter>,
+        window: Option<Window>,
+        frees_at: Option<DateTime<Utc>>,
+        local_day: NaiveDate,
+        at: DateTime<Utc>,
+    },
+    ActionPerformed {
+        action_id: ActionId,
+        kind: ActionKind,
+        local_day: NaiveDate,
+        /// How we know: the platform's answer, or a read after it.
+        evidence: String,
+        at: DateTime<Utc>,
+    },
+    ActionSimulated {
+        action_id: ActionId,
+        kind: ActionKind,
+        local_day: NaiveDate,
+        at: DateTime<Utc>,
+    },
+    ActionRefused {
+        action_id: ActionId,
+        kind: ActionKind,
+        local_day: NaiveDate,
+        class: FailureClass,
+        code: String,
+        at: DateTime<Utc>,
+    },
+    ActionFailed {
+        action_id: ActionId,
+        kind: ActionKind,
+        local_day: NaiveDate,
+        class: FailureClass,
+        code: String,
+        at: DateTime<Utc>,
+    },
+    ActionInDoubt {
+        action_id: ActionId,
+        kind: ActionKind,
+        local_day: NaiveDate,
+        code: String,
+        /// What a read of the platform showed.
+        evidence: String,
+        at: DateTime<Utc>,
+    },
+    ActionReconciled {
+        action_id: ActionId,
+        kind: ActionKind,
+        local_day: NaiveDate,
+        settlement: Settlement,
+        evidence: String,
+        at: DateTime<Utc>,
+    },
+    ActionKindBlocked {
+        kind: ActionKind,
+        strike: u32,
+        until: DateTime<Utc>,
+        /// Until when this kind's limits are halved.
+        halved_until: Option<DateTime<Utc>>,
+        at: DateTime<Utc>,
+    },
+    SlowDownStarted {
+        step: u32,
+        until: DateTime<Utc>,
+        code: String,
+        at: DateTime<Utc>,
+    },
+    ModuleStopped {
+        kind: ActionKind,
+        class: FailureClass,
+        code: String,
+        at: DateTime<Utc>,
+    },
+    /// An answer that we do not understand and that no action led to.
+    UnknownFailureSeen {
+        code: String,
+        at: DateTime<Utc>,
+    },
+    BotFailed {
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    BotRecovered {
+        at: DateTime<Utc>,
+    },
+}
+
+impl BotEvent {
+    /// The stored name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::BotInitialized { .. } => "BotInitialized",
+            Self::AccountLinked { .. } => "AccountLinked",
+            Self::AccountUnlinked { .. } => "AccountUnlinked",
+            Self::LoginRequested { .. } => "LoginRequested",
+            Self::LoginSucceeded { .. } => "LoginSucceeded",
+            Self::LoginFailed { .. } => "LoginFailed",
+            Self::TwoFactorRequired { .. } => "TwoFactorRequired",
+            Self::ChallengeRaised { .. } => "ChallengeRaised",
+            Self::ChallengeResolved { .. } => "ChallengeResolved",
+            Self::ConnectionTestRequested { .. } => "ConnectionTestRequested",
+            Self::ConnectionVerified { .. } => "ConnectionVerified",
+            Self::ConnectionTestFailed { .. } => "ConnectionTestFailed",
+            Self::SessionExpired { .. } => "SessionExpired",
+            Self::AutomationAuthorized { .. } => "AutomationAuthorized",
+            Self::AutomationEnabled { .. } => "AutomationEnabled",
+            Self::AutomationPaused { .. } => "AutomationPaused",
+            Self::AutomationResumed { .. } => "AutomationResumed",
+            Self::AutomationDisabled { .. } => "AutomationDisabled",
+            Self::LoggedOut { .. } => "LoggedOut",
+            Self::LimitsChanged { .. } => "LimitsChanged",
+            Self::RunStarted { .. } => "RunStarted",
+            Self::RunFinished { .. } => "RunFinished",
+            Self::DryRunFinished { .. } => "DryRunFinished",
+            Self::RequestsReserved { .. } => "RequestsReserved",
+            Self::RequestsSuppressed { .. } => "RequestsSuppressed",
+            Self::ActionReserved { .. } => "ActionReserved",
+            Self::ActionSuppressed { .. } => "ActionSuppressed",
+            Self::ActionPerformed { .. } => "ActionPerformed",
+            Self::ActionSimulated { .. } => "ActionSimulated",
+            Self::ActionRefused { .. } => "ActionRefused",
+            Self::ActionFailed { .. } => "ActionFailed",
+            Self::ActionInDoubt { .. } => "ActionInDoubt",
+            Self::ActionReconciled { .. } => "ActionReconciled",
+            Self::ActionKindBlocked { .. } => "ActionKindBlocked",
+            Self::SlowDownStarted { .. } => "SlowDownStarted",
+            Self::ModuleStopped { .. } => "ModuleStopped",
+            Self::UnknownFailureSeen { .. } => "UnknownFailureSeen",
+            Self::BotFailed { .. } => "BotFailed",
+            Self::BotRecovered { .. } => "BotRecovered",
+        }
+    }
+}
+
+impl DomainEvent for BotEvent {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        "1".to_owned()
+    }
+}

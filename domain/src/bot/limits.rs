@@ -1,0 +1,217 @@
+//! Limits: per kind, per hour, warm-up, ceilings and working hours.
+//!
+//! Caution, not permission. All numbers are over all campaigns of an account.
+
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+use super::state::{ActionKind, UnknownName, named};
+
+/// Days from the first live enable in which the warm-up limits hold.
+pub const WARM_UP_DAYS: i64 = 7;
+
+/// An hour gets at most this part of a day's allowance.
+pub const HOURLY_SHARE: u32 = 6;
+
+/// Least and most seconds between two writes of one account.
+pub const PAUSE_SECONDS: (i64, i64) = (60, 180);
+
+named!(
+    /// What is counted against a limit.
+    Counter {
+        Follow = "FOLLOW",
+        Unfollow = "UNFOLLOW",
+        Like = "LIKE",
+        Story = "STORY",
+        Comment = "COMMENT",
+        Dm = "DM",
+        /// Calls of the gateway, of any kind.
+        Request = "REQUEST",
+    }
+);
+
+impl From<ActionKind> for Counter {
+    fn from(kind: ActionKind) -> Self {
+        match kind {
+            ActionKind::Follow => Self::Follow,
+            ActionKind::Unfollow => Self::Unfollow,
+            ActionKind::Like => Self::Like,
+            ActionKind::Story => Self::Story,
+            ActionKind::Comment => Self::Comment,
+            ActionKind::Dm => Self::Dm,
+        }
+    }
+}
+
+impl Counter {
+    /// A day's limit in the first week of live automation.
+    #[must_use]
+    pub const fn warm_up(self) -> u32 {
+        match self {
+            Self::Follow | Self::Unfollow => 5,
+            Self::Like => 10,
+            Self::Story => 20,
+            Self::Comment | Self::Dm => 0,
+            Self::Request => 200,
+        }
+    }
+
+    /// A day's limit unless the person chose another.
+    #[must_use]
+    pub const fn default_limit(self) -> u32 {
+        match self {
+            Self::Follow | Self::Unfollow => 15,
+            Self::Like => 40,
+            Self::Story => 60,
+            Self::Comment => 3,
+            Self::Dm => 5,
+            Self::Request => 600,
+        }
+    }
+
+    /// The limit that nobody can pass.
+    #[must_use]
+    pub const fn ceiling(self) -> u32 {
+        match self {
+            Self::Follow | Self::Unfollow => 40,
+            Self::Like | Self::Story => 120,
+            Self::Comment => 10,
+            Self::Dm => 15,
+            Self::Request => 1_200,
+        }
+    }
+}
+
+/// From which to which hour of the account's day automation may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkingHours {
+    /// First hour, 0 to 23.
+    pub from: u8,
+    /// The hour at which it ends, 1 to 24; after `from`.
+    pub until: u8,
+}
+
+impl WorkingHours {
+    /// Whether the hours make sense.
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.from < self.until && self.until <= 24
+    }
+
+    /// `None` inside the hours; else when they next begin.
+    #[must_use]
+    pub fn opens_at(self, now: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
+        let local = now.with_timezone(&zone);
+        let hour = local.hour();
+        if (u32::from(self.from)..u32::from(self.until)).contains(&hour) {
+            return None;
+        }
+        let day = local.date_naive();
+        let day = if hour < u32::from(self.from) { day } else { day.checked_add_days(Days::new(1)).unwrap_or(day) };
+        let opening = NaiveTime::from_hms_opt(u32::from(self.from), 0, 0).unwrap_or_default();
+        // A local time that a change of clocks skips begins an hour later.
+        let opens = zone
+            .from_local_datetime(&day.and_time(opening))
+            .earliest()
+            .or_else(|| zone.from_local_datetime(&(day.and_time(opening) + TimeDelta::hours(1))).earliest());
+        Some(opens.map_or(now + TimeDelta::hours(1), |at| at.with_timezone(&Utc)))
+    }
+}
+
+/// What the person allows a day, for each counter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub follow: u32,
+    pub unfollow: u32,
+    pub like: u32,
+    pub story: u32,
+    pub comment: u32,
+    pub dm: u32,
+    pub request: u32,
+    pub hours: WorkingHours,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            follow: Counter::Follow.default_limit(),
+            unfollow: Counter::Unfollow.default_limit(),
+            like: Counter::Like.default_limit(),
+            story: Counter::Story.default_limit(),
+            comment: Counter::Comment.default_limit(),
+            dm: Counter::Dm.default_limit(),
+            request: Counter::Request.default_limit(),
+            hours: WorkingHours { from: 9, until: 21 },
+        }
+    }
+}
+
+impl Limits {
+    /// The chosen limit of `counter`.
+    #[must_use]
+    pub const fn of(&self, counter: Counter) -> u32 {
+        match counter {
+            Counter::Follow => self.follow,
+            Counter::Unfollow => self.unfollow,
+            Counter::Like => self.like,
+            Counter::Story => self.story,
+            Counter::Comment => self.comment,
+            Counter::Dm => self.dm,
+            Counter::Request => self.request,
+        }
+    }
+
+    fn set(&mut self, counter: Counter, value: u32) {
+        match counter {
+            Counter::Follow => self.follow = value,
+            Counter::Unfollow => self.unfollow = value,
+            Counter::Like => self.like = value,
+            Counter::Story => self.story = value,
+            Counter::Comment => self.comment = value,
+            Counter::Dm => self.dm = value,
+            Counter::Request => self.request = value,
+        }
+    }
+
+    /// The part of `wanted` that holds at once: what is lower than now. Hours change at once.
+    #[must_use]
+    pub fn lowered_to(&self, wanted: &Self) -> Self {
+        let mut lowered = wanted.clone();
+        for counter in Counter::ALL {
+            lowered.set(*counter, self.of(*counter).min(wanted.of(*counter)));
+        }
+        lowered
+    }
+
+    /// The first counter whose limit is above its ceiling.
+    #[must_use]
+    pub fn above_ceiling(&self) -> Option<Counter> {
+        Counter::ALL.iter().copied().find(|counter| self.of(*counter) > counter.ceiling())
+    }
+}
+
+/// The limit of an hour, given a day's: a sixth, but one where the day allows any.
+#[must_use]
+pub const fn hourly(per_day: u32) -> u32 {
+    if per_day == 0 {
+        0
+    } else if per_day < HOURLY_SHARE {
+        1
+    } else {
+        per_day / HOURLY_SHARE
+    }
+}
+
+/// The start of the account's next day.
+#[must_use]
+pub fn next_local_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+    let day = now.with_timezone(&zone).date_naive();
+    let next = day.checked_add_days(Days::new(1)).unwrap_or(day);
+    // Where a change of clocks skips midnight, the day begins an hour later.
+    (0..=3)
+        .find_map(|hour| zone.from_local_datetime(&(next.and_time(NaiveTime::MIN) + TimeDelta::hours(hour))).earliest())
+        .map_or(now + TimeDelta::days(1), |at| at.with_timezone(&Utc))
+}
