@@ -1,2 +1,19 @@
-//! The binary.
-fn main() {}
+//! The binary: parses the command line, runs one command, gives its exit status.
+//!
+//! No decisions are made here or anywhere in this package; it only puts the crates together.
+
+mod cli;
+mod clock;
+mod config;
+mod failure;
+mod output;
+mod shutdown;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One TLS provider for the whole process; a second installation is impossible this early.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::run()
+}

@@ -1,0 +1,70 @@
+//! `reprise config`: shows every setting with its source, or only says whether they are valid.
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::SettingFlags;
+use crate::config::{self, Config, Layers};
+use crate::failure::Failure;
+use crate::output::{self, Output};
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting, its value and where that came from; secrets stay hidden
+    Print(SettingFlags),
+    /// Say whether the settings are valid
+    Check(SettingFlags),
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    key: &'static str,
+    value: String,
+    source: String,
+    help: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    valid: bool,
+}
+
+pub fn run(command: &ConfigCommand, output: Output) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Print(flags) => print(flags, output),
+        ConfigCommand::Check(flags) => {
+            flags.load()?;
+            output.result(&Checked { valid: true }, |_| {
+                "the settings are valid".to_owned()
+            });
+            Ok(())
+        }
+    }
+}
+
+fn print(flags: &SettingFlags, output: Output) -> Result<(), Failure> {
+    let variables = config::environment();
+    let layers = Layers::gather(&flags.values, &variables, flags.file.as_deref())?;
+    let checked = Config::check(&layers, &variables)?;
+    let rows: Vec<Row> = config::describe(&layers)
+        .into_iter()
+        .map(|(key, value, source, help)| Row {
+            key,
+            value: if key == "data_dir" {
+                checked.data_dir.display().to_string()
+            } else {
+                value
+            },
+            source,
+            help,
+        })
+        .collect();
+    output.result(&rows, |rows| {
+        let cells = rows.iter().map(|row| {
+            let texts = [row.key, &row.value, &row.source, row.help];
+            texts.map(str::to_owned)
+        });
+        output::table(["SETTING", "VALUE", "FROM", "WHAT IT IS"], cells)
+    });
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The command line: the tree of commands, and the one place where a failure becomes an exit status.
+
+mod config;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+
+use crate::config::settings::{Fallback, SETTINGS, Setting};
+use crate::config::{Config, ConfigError};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+const AFTER_HELP: &str = "Settings come from flags, then REPRISE_* variables, then reprise.toml; \
+    `reprise config print` lists them all.";
+
+/// Durable, replayable, event-sourced automation of social-media bots.
+#[derive(Debug, Parser)]
+#[command(name = "reprise", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct CommandLine {
+    /// Print results as JSON, one object a line, and no progress
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// The settings that were given as flags.
+#[derive(Debug, Clone)]
+struct SettingFlags {
+    values: BTreeMap<String, String>,
+    file: Option<PathBuf>,
+}
+
+impl SettingFlags {
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.values, self.file.as_deref())
+    }
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help_heading("Settings")
+            .help("Settings file [default: reprise.toml, if there is one]");
+        let flags = SETTINGS
+            .iter()
+            .filter_map(|setting| Some((setting.flag?, setting)));
+        command.arg(file).args(flags.map(|(flag, setting)| {
+            Arg::new(setting.key)
+                .long(flag)
+                .value_name("VALUE")
+                .help_heading("Settings")
+                .help(help_of(setting))
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let values = SETTINGS
+            .iter()
+            .filter(|setting| setting.flag.is_some())
+            .filter_map(|setting| {
+                let value = matches.get_one::<String>(setting.key)?;
+                Some((setting.key.to_owned(), value.clone()))
+            })
+            .collect();
+        let file = matches.get_one::<PathBuf>("config").cloned();
+        Ok(Self { values, file })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn help_of(setting: &Setting) -> String {
+    match setting.default {
+        Fallback::Value(value) => format!("{} [default: {value}]", setting.help),
+        Fallback::Unset(meaning) => format!("{} [default: {meaning}]", setting.help),
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let parsed = match CommandLine::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return refused(&error),
+    };
+    let output = Output::new(parsed.json);
+    let result = match parsed.command {
+        Command::Config(command) => config::run(&command, output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// What clap printed instead of a command: help that was asked for, or a wrong command line.
+fn refused(error: &clap::Error) -> ExitCode {
+    let wrong = !matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if wrong && json {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let message = line.strip_prefix("error: ").unwrap_or(line);
+        Output::new(true)
+            .failure(&Failure::new("USAGE", Exit::Usage, message).hint("see `reprise --help`"));
+    } else {
+        // Help that nobody can read any more is no failure.
+        let _ = error.print();
+    }
+    if wrong {
+        Exit::Usage.into()
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+}
