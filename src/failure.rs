@@ -50,13 +50,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(code: &'static str, exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            exit,
-            message: message.into(),
-            hint: None,
-            source: None,
-        }
+        Self { code, exit, message: message.into(), hint: None, source: None }
     }
 
     /// Adds what to do next.
@@ -93,8 +87,6 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| -> &(dyn Error + 'static) { source })
+        self.source.as_deref().map(|source| -> &(dyn Error + 'static) { source })
     }
 }

@@ -24,11 +24,7 @@ impl Output {
     pub fn new(json: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let terminal = io::stderr().is_terminal();
-        Self {
-            json,
-            colour: terminal && !plain,
-            bars: terminal && !plain && !json,
-        }
+        Self { json, colour: terminal && !plain, bars: terminal && !plain && !json }
     }
 
     pub fn is_json(self) -> bool {
@@ -62,20 +58,10 @@ impl Output {
     /// A bar of known length, or one that only spins (`None`); hidden when nobody watches.
     pub fn progress(self, length: Option<u64>, what: &str) -> ProgressBar {
         let (bar, template) = match length {
-            Some(length) => (
-                ProgressBar::new(length),
-                "{msg} [{bar:32}] {human_pos}/{human_len} {per_sec} {eta}",
-            ),
-            None => (
-                ProgressBar::new_spinner(),
-                "{spinner} {msg} {human_pos} {elapsed}",
-            ),
+            Some(length) => (ProgressBar::new(length), "{msg} [{bar:32}] {human_pos}/{human_len} {per_sec} {eta}"),
+            None => (ProgressBar::new_spinner(), "{spinner} {msg} {human_pos} {elapsed}"),
         };
-        bar.set_draw_target(if self.bars {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        });
+        bar.set_draw_target(if self.bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -95,11 +81,7 @@ impl Output {
             print(&object.to_string());
             return;
         }
-        let (start, end) = if self.colour {
-            ("\x1b[1;31m", "\x1b[0m")
-        } else {
-            ("", "")
-        };
+        let (start, end) = if self.colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
         let mut text = format!("{start}error[{}]{end}: {}", failure.code, failure.message);
         for cause in failure.causes() {
             text.push_str("\n  because: ");

@@ -36,10 +36,7 @@ async fn next(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the second signal asks for exactly this"
-)]
+#[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly this")]
 fn quit() -> ! {
     std::process::exit(STATUS_OF_INTERRUPT)
 }
@@ -57,17 +54,8 @@ pub struct Stages(Vec<Stage>);
 
 impl Stages {
     /// Remembers how to stop what was just started. `stop` runs only in [`Stages::close`].
-    pub fn started(
-        &mut self,
-        name: &'static str,
-        limit: Duration,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.0.push(Stage {
-            name,
-            limit,
-            stop: Box::pin(stop),
-        });
+    pub fn started(&mut self, name: &'static str, limit: Duration, stop: impl Future<Output = ()> + Send + 'static) {
+        self.0.push(Stage { name, limit, stop: Box::pin(stop) });
     }
 
     /// Stops everything, last first; what does not stop within its limit is left and told.

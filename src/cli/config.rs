@@ -34,9 +34,7 @@ pub fn run(command: &ConfigCommand, output: Output) -> Result<(), Failure> {
         ConfigCommand::Print(flags) => print(flags, output),
         ConfigCommand::Check(flags) => {
             flags.load()?;
-            output.result(&Checked { valid: true }, |_| {
-                "the settings are valid".to_owned()
-            });
+            output.result(&Checked { valid: true }, |_| "the settings are valid".to_owned());
             Ok(())
         }
     }
@@ -50,11 +48,7 @@ fn print(flags: &SettingFlags, output: Output) -> Result<(), Failure> {
         .into_iter()
         .map(|(key, value, source, help)| Row {
             key,
-            value: if key == "data_dir" {
-                checked.data_dir.display().to_string()
-            } else {
-                value
-            },
+            value: if key == "data_dir" { checked.data_dir.display().to_string() } else { value },
             source,
             help,
         })

@@ -56,15 +56,9 @@ impl Args for SettingFlags {
             .value_parser(clap::value_parser!(PathBuf))
             .help_heading("Settings")
             .help("Settings file [default: reprise.toml, if there is one]");
-        let flags = SETTINGS
-            .iter()
-            .filter_map(|setting| Some((setting.flag?, setting)));
+        let flags = SETTINGS.iter().filter_map(|setting| Some((setting.flag?, setting)));
         command.arg(file).args(flags.map(|(flag, setting)| {
-            Arg::new(setting.key)
-                .long(flag)
-                .value_name("VALUE")
-                .help_heading("Settings")
-                .help(help_of(setting))
+            Arg::new(setting.key).long(flag).value_name("VALUE").help_heading("Settings").help(help_of(setting))
         }))
     }
 
@@ -121,26 +115,18 @@ pub fn run() -> ExitCode {
 
 /// What clap printed instead of a command: help that was asked for, or a wrong command line.
 fn refused(error: &clap::Error) -> ExitCode {
-    let wrong = !matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
+    let wrong = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let json = std::env::args_os().any(|argument| argument == "--json");
     if wrong && json {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         let message = line.strip_prefix("error: ").unwrap_or(line);
-        Output::new(true)
-            .failure(&Failure::new("USAGE", Exit::Usage, message).hint("see `reprise --help`"));
+        Output::new(true).failure(&Failure::new("USAGE", Exit::Usage, message).hint("see `reprise --help`"));
     } else {
         // Help that nobody can read any more is no failure.
         let _ = error.print();
     }
-    if wrong {
-        Exit::Usage.into()
-    } else {
-        ExitCode::SUCCESS
-    }
+    if wrong { Exit::Usage.into() } else { ExitCode::SUCCESS }
 }
 
 #[cfg(test)]

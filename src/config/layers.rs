@@ -85,29 +85,18 @@ impl Layers {
         }
     }
 
-    fn add_file(
-        &mut self,
-        file: Option<&Path>,
-        variables: &BTreeMap<String, String>,
-    ) -> Result<(), ConfigError> {
-        let named = file
-            .map(Path::to_path_buf)
-            .or_else(|| variables.get(FILE_VARIABLE).map(PathBuf::from));
+    fn add_file(&mut self, file: Option<&Path>, variables: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        let named = file.map(Path::to_path_buf).or_else(|| variables.get(FILE_VARIABLE).map(PathBuf::from));
         let path = match named {
             Some(path) => path,
             None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
             None => return Ok(()),
         };
-        let text = fs::read_to_string(&path).map_err(|source| ConfigError::FileUnreadable {
-            path: path.clone(),
-            source,
-        })?;
+        let text =
+            fs::read_to_string(&path).map_err(|source| ConfigError::FileUnreadable { path: path.clone(), source })?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             // The parser's own text quotes the line, which may hold a secret.
-            ConfigError::FileMalformed {
-                path: path.clone(),
-                problem: error.message().to_owned(),
-            }
+            ConfigError::FileMalformed { path: path.clone(), problem: error.message().to_owned() }
         })?;
         for (key, value) in table {
             let Some(setting) = settings::find(&key) else {
@@ -134,11 +123,7 @@ impl Layers {
 
     fn add_variables(&mut self, variables: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         for setting in SETTINGS {
-            let names = setting
-                .alias
-                .map(str::to_owned)
-                .into_iter()
-                .chain([setting.variable()]);
+            let names = setting.alias.map(str::to_owned).into_iter().chain([setting.variable()]);
             for name in names {
                 if let Some(value) = variables.get(&name) {
                     self.put(setting, value.clone(), Origin::Variable(name));
@@ -146,8 +131,8 @@ impl Layers {
                     && let Some(path) = variables.get(&format!("{name}_FILE"))
                 {
                     let path = PathBuf::from(path);
-                    let text = fs::read_to_string(&path)
-                        .map_err(|source| ConfigError::FileUnreadable { path, source })?;
+                    let text =
+                        fs::read_to_string(&path).map_err(|source| ConfigError::FileUnreadable { path, source })?;
                     let value = text.trim_end_matches(['\r', '\n']).to_owned();
                     self.put(setting, value, Origin::Variable(format!("{name}_FILE")));
                 }
@@ -155,15 +140,8 @@ impl Layers {
         }
         let known: Vec<String> = known_variables().collect();
         for name in variables.keys() {
-            if name.starts_with("REPRISE_")
-                && !name.starts_with(TEST_PREFIX)
-                && !known.contains(name)
-            {
-                return Err(unknown(
-                    name,
-                    "the environment".to_owned(),
-                    known.into_iter(),
-                ));
+            if name.starts_with("REPRISE_") && !name.starts_with(TEST_PREFIX) && !known.contains(name) {
+                return Err(unknown(name, "the environment".to_owned(), known.into_iter()));
             }
         }
         Ok(())
@@ -185,9 +163,5 @@ fn unknown(key: &str, place: String, known: impl Iterator<Item = String>) -> Con
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name);
-    ConfigError::UnknownKey {
-        key: key.to_owned(),
-        place,
-        suggestion,
-    }
+    ConfigError::UnknownKey { key: key.to_owned(), place, suggestion }
 }

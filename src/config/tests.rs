@@ -9,10 +9,7 @@ use super::*;
 type Texts = BTreeMap<String, String>;
 
 fn texts(pairs: &[(&str, &str)]) -> Texts {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn load(flags: &Texts, variables: &Texts, file: Option<&Path>) -> Result<Config, ConfigError> {
@@ -45,43 +42,27 @@ fn misspelt_key_of_the_file_names_the_right_one() {
     let (_folder, path) = file_with("lisen = \"127.0.0.1:1\"");
     let error = load(&Texts::new(), &Texts::new(), Some(&path)).expect_err("an unknown key");
     assert_eq!(error.code(), "CONFIG_UNKNOWN_KEY");
-    assert!(
-        Failure::from(error)
-            .hint
-            .is_some_and(|hint| hint.contains("listen"))
-    );
+    assert!(Failure::from(error).hint.is_some_and(|hint| hint.contains("listen")));
 }
 
 #[test]
 fn misspelt_variable_names_the_right_one() {
     let variables = texts(&[("REPRISE_DATADIR", "/a")]);
     let error = load(&Texts::new(), &variables, None).expect_err("an unknown variable");
-    assert!(
-        Failure::from(error)
-            .hint
-            .is_some_and(|hint| hint.contains("REPRISE_DATA_DIR"))
-    );
+    assert!(Failure::from(error).hint.is_some_and(|hint| hint.contains("REPRISE_DATA_DIR")));
 }
 
 #[test]
 fn variables_of_tests_are_no_settings() {
-    let variables = texts(&[
-        ("REPRISE_TEST_DATABASE_URL", "x"),
-        ("REPRISE_DATA_DIR", "/a"),
-    ]);
+    let variables = texts(&[("REPRISE_TEST_DATABASE_URL", "x"), ("REPRISE_DATA_DIR", "/a")]);
     assert!(load(&Texts::new(), &variables, None).is_ok());
 }
 
 #[test]
 fn secret_is_read_from_a_file_and_never_shown() {
     let (_folder, path) = file_with("postgres://person:hush@localhost/reprise\n");
-    let variables = texts(&[
-        (
-            "REPRISE_DATABASE_URL_FILE",
-            path.to_str().expect("a text path"),
-        ),
-        ("REPRISE_DATA_DIR", "/a"),
-    ]);
+    let variables =
+        texts(&[("REPRISE_DATABASE_URL_FILE", path.to_str().expect("a text path")), ("REPRISE_DATA_DIR", "/a")]);
     let layers = Layers::gather(&Texts::new(), &variables, None).expect("valid settings");
     let config = Config::check(&layers, &variables).expect("valid settings");
 
@@ -101,10 +82,7 @@ fn malformed_value_names_its_key_and_its_source() {
 
 #[test]
 fn malformed_database_url_is_not_quoted() {
-    let variables = texts(&[
-        ("DATABASE_URL", "mysql://person:hush@h/d"),
-        ("REPRISE_DATA_DIR", "/a"),
-    ]);
+    let variables = texts(&[("DATABASE_URL", "mysql://person:hush@h/d"), ("REPRISE_DATA_DIR", "/a")]);
     let error = load(&Texts::new(), &variables, None).expect_err("not PostgreSQL");
     assert!(!Failure::from(error).to_string().contains("hush"));
 }
@@ -121,19 +99,10 @@ fn malformed_file_does_not_show_its_lines() {
 fn data_folder_follows_the_user() {
     let variables = texts(&[("HOME", "/home/ada")]);
     let of = |root, variables: &Texts| default_data_dir(root, variables).ok();
-    assert_eq!(
-        of(true, &variables),
-        Some(PathBuf::from("/var/lib/reprise"))
-    );
-    assert_eq!(
-        of(false, &variables),
-        Some(PathBuf::from("/home/ada/.local/share/reprise"))
-    );
+    assert_eq!(of(true, &variables), Some(PathBuf::from("/var/lib/reprise")));
+    assert_eq!(of(false, &variables), Some(PathBuf::from("/home/ada/.local/share/reprise")));
     let variables = texts(&[("HOME", "/home/ada"), ("XDG_DATA_HOME", "/srv/ada")]);
-    assert_eq!(
-        of(false, &variables),
-        Some(PathBuf::from("/srv/ada/reprise"))
-    );
+    assert_eq!(of(false, &variables), Some(PathBuf::from("/srv/ada/reprise")));
     assert_eq!(of(false, &Texts::new()), None);
 }
 

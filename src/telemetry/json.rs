@@ -23,10 +23,7 @@ pub struct JsonLines<W> {
 
 impl<W> JsonLines<W> {
     pub fn new(writer: W) -> Self {
-        Self {
-            writer,
-            now: crate::clock::wall,
-        }
+        Self { writer, now: crate::clock::wall }
     }
 }
 
@@ -60,21 +57,14 @@ where
         if let Some(scope) = ctx.event_scope(event) {
             for span in scope.from_root() {
                 if let Some(SpanFields(fields)) = span.extensions().get() {
-                    line.extend(
-                        fields
-                            .iter()
-                            .map(|(name, value)| (name.clone(), value.clone())),
-                    );
+                    line.extend(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
                 }
             }
         }
         event.record(&mut Collect(&mut line));
         let time = (self.now)().to_rfc3339_opts(SecondsFormat::Micros, true);
         line.insert("time".to_owned(), time.into());
-        line.insert(
-            "level".to_owned(),
-            metadata.level().as_str().to_lowercase().into(),
-        );
+        line.insert("level".to_owned(), metadata.level().as_str().to_lowercase().into());
         line.insert("target".to_owned(), metadata.target().into());
         let mut bytes = Value::Object(line).to_string().into_bytes();
         bytes.push(b'\n');
@@ -143,10 +133,7 @@ mod tests {
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0
-                .lock()
-                .expect("no other holder panicked")
-                .extend_from_slice(bytes);
+            self.0.lock().expect("no other holder panicked").extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -164,19 +151,13 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
         let bytes = lines.0.lock().expect("no other holder panicked").clone();
         let text = String::from_utf8(bytes).expect("lines are text");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
     }
 
     #[test]
     fn line_carries_the_ids_of_every_open_span() {
         let lines = logged(|| {
-            let request = tracing::info_span!(
-                "request",
-                request_id = "r-1",
-                correlation_id = tracing::field::Empty
-            );
+            let request = tracing::info_span!("request", request_id = "r-1", correlation_id = tracing::field::Empty);
             request.record("correlation_id", "c-1");
             let _request = request.entered();
             let _step = tracing::info_span!("step", attempt = 2).entered();
