@@ -5,6 +5,7 @@
 mod cli;
 mod clock;
 mod config;
+mod entropy;
 mod failure;
 mod output;
 mod shutdown;
