@@ -1,1 +1,3 @@
 //! The workers crate.
+
+pub mod platform;

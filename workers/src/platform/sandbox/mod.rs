@@ -1,0 +1,1 @@
+//! Our own server of the gateway's contract, over a seeded world.
