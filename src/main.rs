@@ -5,6 +5,7 @@
 mod cli;
 mod clock;
 mod config;
+mod data_dir;
 mod entropy;
 mod failure;
 mod output;

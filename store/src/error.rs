@@ -5,11 +5,7 @@
 pub enum StoreError {
     /// The stream is not where the caller thought: load it again and decide again.
     #[error("{aggregate_type}-{aggregate_id} is not at sequence {expected_sequence}")]
-    Conflict {
-        aggregate_type: String,
-        aggregate_id: String,
-        expected_sequence: i64,
-    },
+    Conflict { aggregate_type: String, aggregate_id: String, expected_sequence: i64 },
     /// This process's lease as a writer ended. Nothing of the request was written.
     #[error("this process is not a writer any more: its lease ended or another took over")]
     Fenced,
@@ -29,18 +25,10 @@ pub enum StoreError {
     },
     /// What is stored is not what was written, or cannot be read by this version.
     #[error("the event at position {position} of shard {shard} is not readable: {reason}")]
-    Corrupt {
-        shard: i32,
-        position: i64,
-        reason: String,
-    },
+    Corrupt { shard: i32, position: i64, reason: String },
     /// The request id was used before, for something else.
     #[error("request {request_id} was already used for {aggregate_type}-{aggregate_id}")]
-    RequestReused {
-        request_id: uuid::Uuid,
-        aggregate_type: String,
-        aggregate_id: String,
-    },
+    RequestReused { request_id: uuid::Uuid, aggregate_type: String, aggregate_id: String },
     /// The request cannot be stored as it is.
     #[error("the append request is not valid: {reason}")]
     InvalidRequest { reason: &'static str },

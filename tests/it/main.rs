@@ -1,0 +1,5 @@
+//! Tests of the whole from outside: the binary as a person runs it, and the rules that the source must keep.
+
+mod architecture;
+mod cli;
+mod support;

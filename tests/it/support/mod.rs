@@ -1,0 +1,4 @@
+//! What the tests of the whole share: the binary, and the files of the repository.
+
+pub mod binary;
+pub mod source;
