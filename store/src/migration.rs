@@ -1,6 +1,7 @@
 //! Brings a database to the newest schema. The migrations are embedded in the binary; it never
 //! goes back a version.
 
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 use crate::error::StoreError;
@@ -11,4 +12,14 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 /// for each other.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     MIGRATIONS.run(pool).await.map_err(StoreError::Migration)
+}
+
+/// Names the schema that the migrations make: it differs as soon as one of them does.
+pub(crate) fn fingerprint() -> String {
+    let mut digest = Sha256::new();
+    for migration in MIGRATIONS.iter() {
+        digest.update(migration.version.to_be_bytes());
+        digest.update(&migration.checksum);
+    }
+    hex::encode(&digest.finalize()[..8])
 }
