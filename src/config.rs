@@ -25,6 +25,10 @@ use settings::{Fallback, SETTINGS};
 pub struct Secret(String);
 
 impl Secret {
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
     pub fn reveal(&self) -> &str {
         &self.0
     }

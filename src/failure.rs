@@ -2,6 +2,8 @@
 //!
 //! Every error that reaches the command line becomes one of these, and no error is told in any other form.
 
+mod from;
+
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
@@ -65,6 +67,25 @@ impl Failure {
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Adds the causes of an error whose own words are the message already.
+    #[must_use]
+    fn caused_by_sources_of(self, error: impl Error) -> Self {
+        let mut words = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            words.push(cause.to_string());
+            next = cause.source();
+        }
+        match words
+            .into_iter()
+            .filter(|word| !self.message.contains(word.as_str()))
+            .reduce(|all, word| all + ": " + &word)
+        {
+            Some(words) => self.caused_by(words),
+            None => self,
+        }
     }
 
     /// The causes, outermost first, each in its own words.

@@ -2,6 +2,7 @@
 //!
 //! No decisions are made here or anywhere in this package; it only puts the crates together.
 
+mod bootstrap;
 mod cli;
 mod clock;
 mod config;

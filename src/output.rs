@@ -43,16 +43,11 @@ impl Output {
         if self.json {
             match serde_json::to_string(value) {
                 Ok(line) => print(&line),
-                Err(error) => self.note(format!("the result is not JSON: {error}")),
+                Err(error) => note(format!("the result is not JSON: {error}")),
             }
         } else {
             print(&text(value));
         }
-    }
-
-    /// A line about the course of things, on standard error.
-    pub fn note(self, text: impl AsRef<str>) {
-        drop(writeln!(io::stderr().lock(), "{}", text.as_ref()));
     }
 
     /// A bar of known length, or one that only spins (`None`); hidden when nobody watches.
@@ -91,7 +86,7 @@ impl Output {
             text.push_str("\n  what to do: ");
             text.push_str(hint);
         }
-        self.note(text);
+        note(text);
     }
 }
 
@@ -107,6 +102,11 @@ pub fn table<const COLUMNS: usize>(
         .set_header(header)
         .add_rows(rows);
     table.trim_fmt()
+}
+
+/// A line about the course of things, on standard error.
+pub fn note(text: impl AsRef<str>) {
+    drop(writeln!(io::stderr().lock(), "{}", text.as_ref()));
 }
 
 fn print(text: &str) {

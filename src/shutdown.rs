@@ -61,13 +61,9 @@ impl Stages {
     /// Stops everything, last first; what does not stop within its limit is left and told.
     pub async fn close(mut self) {
         while let Some(stage) = self.0.pop() {
-            match tokio::time::timeout(stage.limit, stage.stop).await {
-                Ok(()) => tracing::debug!(stage = stage.name, "stopped"),
-                Err(_) => tracing::warn!(
-                    stage = stage.name,
-                    limit_ms = u64::try_from(stage.limit.as_millis()).unwrap_or(u64::MAX),
-                    "did not stop in time",
-                ),
+            if tokio::time::timeout(stage.limit, stage.stop).await.is_err() {
+                let limit_ms = u64::try_from(stage.limit.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(stage = stage.name, limit_ms, "did not stop in time");
             }
         }
     }

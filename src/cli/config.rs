@@ -1,5 +1,7 @@
 //! `reprise config`: shows every setting with its source, or only says whether they are valid.
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -29,18 +31,18 @@ struct Checked {
     valid: bool,
 }
 
-pub fn run(command: &ConfigCommand, output: Output) -> Result<(), Failure> {
+pub fn run(command: &ConfigCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
         ConfigCommand::Print(flags) => print(flags, output),
         ConfigCommand::Check(flags) => {
             flags.load()?;
             output.result(&Checked { valid: true }, |_| "the settings are valid".to_owned());
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn print(flags: &SettingFlags, output: Output) -> Result<(), Failure> {
+fn print(flags: &SettingFlags, output: Output) -> Result<ExitCode, Failure> {
     let variables = config::environment();
     let layers = Layers::gather(&flags.values, &variables, flags.file.as_deref())?;
     let checked = Config::check(&layers, &variables)?;
@@ -60,5 +62,5 @@ fn print(flags: &SettingFlags, output: Output) -> Result<(), Failure> {
         });
         output::table(["SETTING", "VALUE", "FROM", "WHAT IT IS"], cells)
     });
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

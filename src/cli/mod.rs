@@ -1,6 +1,8 @@
 //! The command line: the tree of commands, and the one place where a failure becomes an exit status.
 
 mod config;
+mod migrate;
+mod postgres;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +35,11 @@ enum Command {
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Bring the database to the newest schema
+    Migrate(SettingFlags),
+    /// Run a command beside a throw-away PostgreSQL for tests
+    #[command(hide = true)]
+    Postgres(postgres::PostgresCommand),
 }
 
 /// The settings that were given as flags.
@@ -101,16 +108,26 @@ pub fn run() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let output = Output::new(parsed.json);
-    let result = match parsed.command {
+    run_command(parsed.command, output).unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit.into()
+    })
+}
+
+fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
+    match command {
         Command::Config(command) => config::run(&command, output),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit.into()
-        }
+        Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
+        Command::Postgres(command) => block_on(postgres::run(command)),
     }
+}
+
+fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("RUNTIME", Exit::Software, "the runtime does not start").caused_by(error))?
+        .block_on(work)
 }
 
 /// What clap printed instead of a command: help that was asked for, or a wrong command line.

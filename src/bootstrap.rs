@@ -1,0 +1,4 @@
+//! The only place that wires: which parts run, what each gets, and in which order they stop.
+
+pub mod database;
+pub mod running;

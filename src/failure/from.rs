@@ -1,0 +1,63 @@
+//! The errors of the crates, as failures of a command: their own code, an exit status and what to do.
+
+use store::StoreError;
+use store::embedded::EmbeddedError;
+use store::testing::TestingError;
+
+use super::{Exit, Failure};
+use crate::clock::ClockError;
+
+impl From<EmbeddedError> for Failure {
+    fn from(error: EmbeddedError) -> Self {
+        let exit = match &error {
+            EmbeddedError::NotReachable { .. } | EmbeddedError::NotOurs { .. } => Exit::NoPermission,
+            EmbeddedError::InUse { .. } | EmbeddedError::LeftBehind { .. } => Exit::TryLater,
+            EmbeddedError::NotACluster { .. } => Exit::CannotCreate,
+            EmbeddedError::DiskFull { .. } | EmbeddedError::Io { .. } => Exit::Io,
+            _ => Exit::Unavailable,
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(error.remedy()).caused_by_sources_of(error)
+    }
+}
+
+impl From<TestingError> for Failure {
+    fn from(error: TestingError) -> Self {
+        match error {
+            TestingError::Embedded { source } => source.into(),
+            error => Self::new(error.code(), Exit::Unavailable, error.to_string()).caused_by_sources_of(error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (exit, hint) = match &error {
+            StoreError::Full { .. } => (Exit::Io, "free space on the database's disk, then start again"),
+            StoreError::Fenced | StoreError::Conflict { .. } => (Exit::TryLater, "try again"),
+            StoreError::Corrupt { .. } => {
+                (Exit::Data, "keep the database as it is, and restore a backup beside it to compare")
+            }
+            StoreError::Unavailable { .. } | StoreError::Database(_) => {
+                (Exit::Unavailable, "see that PostgreSQL runs and answers: `reprise doctor`")
+            }
+            StoreError::Migration(_) => {
+                (Exit::Unavailable, "use the version of reprise that last changed this database, or a newer one")
+            }
+            _ => (Exit::Software, "this is a fault of reprise: please report it with this text"),
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
+    }
+}
+
+impl From<ClockError> for Failure {
+    fn from(error: ClockError) -> Self {
+        let (exit, hint) = match &error {
+            ClockError::Speed { .. } => (Exit::Config, "set clock_speed within that range"),
+            ClockError::Mark { .. } => (Exit::Io, "make the file readable and writable for this user"),
+            ClockError::Ahead { .. } => {
+                (Exit::Config, "use another --data-dir for the gateway; this one lived on the sandbox's clock")
+            }
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
+    }
+}
