@@ -1,1 +1,3 @@
 //! The projections crate.
+
+pub mod reactor;

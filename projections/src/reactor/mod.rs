@@ -1,0 +1,3 @@
+//! Reactors: projections whose rows are commands for the workers.
+
+pub mod work;
