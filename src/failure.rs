@@ -72,28 +72,27 @@ impl Failure {
     /// Adds the causes of an error whose own words are the message already.
     #[must_use]
     fn caused_by_sources_of(self, error: impl Error) -> Self {
-        let mut words = Vec::new();
+        let mut words: Vec<String> = Vec::new();
         let mut next = error.source();
         while let Some(cause) = next {
-            words.push(cause.to_string());
+            let text = cause.to_string();
+            if !self.message.contains(&text) && !words.last().is_some_and(|last| last.contains(&text)) {
+                words.push(text);
+            }
             next = cause.source();
         }
-        match words
-            .into_iter()
-            .filter(|word| !self.message.contains(word.as_str()))
-            .reduce(|all, word| all + ": " + &word)
-        {
-            Some(words) => self.caused_by(words),
-            None => self,
-        }
+        if words.is_empty() { self } else { self.caused_by(words.join(": ")) }
     }
 
-    /// The causes, outermost first, each in its own words.
+    /// The causes, outermost first; one that the words before it hold already is left out.
     pub fn causes(&self) -> Vec<String> {
-        let mut causes = Vec::new();
+        let mut causes: Vec<String> = Vec::new();
         let mut next = self.source();
         while let Some(cause) = next {
-            causes.push(cause.to_string());
+            let words = cause.to_string();
+            if !causes.last().is_some_and(|last| last.contains(&words)) {
+                causes.push(words);
+            }
             next = cause.source();
         }
         causes
