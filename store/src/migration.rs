@@ -1,6 +1,8 @@
 //! Brings a database to the newest schema. The migrations are embedded in the binary; it never
 //! goes back a version.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
@@ -11,7 +13,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 /// Runs every migration that the database does not have yet. Processes that start together wait
 /// for each other.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    MIGRATIONS.run(pool).await.map_err(StoreError::Migration)
+    MIGRATIONS.run(pool).await.map_err(|error| StoreError::Migration(Arc::new(error)))
 }
 
 /// Names the schema that the migrations make: it differs as soon as one of them does.

@@ -1,0 +1,149 @@
+//! Events as the store sees them: names, text and numbers. What they mean is the domain's.
+
+use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
+use domain::ids::RequestId;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::{Builder, Uuid};
+
+use crate::error::StoreError;
+
+/// An event that is to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub event_type: String,
+    pub event_version: String,
+    /// JSON text; stored and hashed as it is here.
+    payload: String,
+}
+
+impl NewEvent {
+    /// The stored form of `event`.
+    pub fn of<E: DomainEvent>(event: &E) -> Result<Self, StoreError> {
+        Self::try_new(event.event_type(), event.event_version(), event)
+    }
+
+    /// An event with `payload` under the given names.
+    pub fn try_new<P: Serialize + ?Sized>(
+        event_type: String,
+        event_version: String,
+        payload: &P,
+    ) -> Result<Self, StoreError> {
+        let payload = serde_json::to_string(payload).map_err(|e| StoreError::serialise("an event", e))?;
+        Ok(Self { event_type, event_version, payload })
+    }
+
+    /// The payload's JSON text.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        &self.payload
+    }
+}
+
+/// An event as it is stored: payload and metadata are the text that was hashed.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct RawEvent {
+    pub shard: i32,
+    pub position: i64,
+    pub event_id: Uuid,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    pub payload: String,
+    pub metadata: String,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// An event as readers see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    pub shard: i32,
+    /// Gapless in the shard, in commit order, from 1.
+    pub position: i64,
+    pub event_id: Uuid,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    /// Gapless in the stream, from 1.
+    pub sequence: i64,
+    pub event_type: String,
+    pub event_version: String,
+    pub payload: Value,
+    pub metadata: Value,
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl TryFrom<RawEvent> for StoredEvent {
+    type Error = StoreError;
+
+    fn try_from(raw: RawEvent) -> Result<Self, StoreError> {
+        let payload = parse(&raw, "payload", &raw.payload)?;
+        let metadata = parse(&raw, "metadata", &raw.metadata)?;
+        Ok(Self {
+            shard: raw.shard,
+            position: raw.position,
+            event_id: raw.event_id,
+            aggregate_type: raw.aggregate_type,
+            aggregate_id: raw.aggregate_id,
+            sequence: raw.sequence,
+            event_type: raw.event_type,
+            event_version: raw.event_version,
+            payload,
+            metadata,
+            recorded_at: raw.recorded_at,
+        })
+    }
+}
+
+fn parse(raw: &RawEvent, what: &str, text: &str) -> Result<Value, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt {
+        shard: raw.shard,
+        position: raw.position,
+        reason: format!("its {what} is not JSON: {error}"),
+    })
+}
+
+const EVENT_IDS: Uuid = Uuid::from_u128(0x5d0f_9a3e_71b2_4c86_a94d_0e6b_8f13_27c5);
+
+/// The id of the event at `index` of a request: the same request gives the same ids.
+///
+/// It is a `UUIDv5` of both whose first 48 bits are replaced by the request id's: those are its time
+/// when it is a `UUIDv7`, so new ids land beside each other in the index instead of all over it.
+#[must_use]
+pub fn event_id(request_id: RequestId, index: u32) -> Uuid {
+    let request = request_id.uuid();
+    let mut name = [0; 20];
+    name[..16].copy_from_slice(request.as_bytes());
+    name[16..].copy_from_slice(&index.to_be_bytes());
+    let mut bytes = *Uuid::new_v5(&EVENT_IDS, &name).as_bytes();
+    bytes[..6].copy_from_slice(&request.as_bytes()[..6]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> RequestId {
+        text.parse().expect("a UUID")
+    }
+
+    #[test]
+    fn event_ids_depend_on_request_and_index_only() {
+        let one = request("0193a1b2-c3d4-7000-8000-000000000001");
+        let two = request("0193a1b2-c3d4-7000-8000-000000000002");
+        assert_eq!(event_id(one, 0), event_id(one, 0));
+        assert_ne!(event_id(one, 0), event_id(one, 1));
+        assert_ne!(event_id(one, 0), event_id(two, 0));
+    }
+
+    #[test]
+    fn event_ids_sort_by_the_time_of_their_request() {
+        let earlier = request("0193a1b2-c3d4-7fff-bfff-ffffffffffff");
+        let later = request("0193a1b2-c3d5-7000-8000-000000000000");
+        assert!(event_id(earlier, 9) < event_id(later, 0));
+        assert_eq!(event_id(later, 0).get_version_num(), 8);
+    }
+}

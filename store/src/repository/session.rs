@@ -1,0 +1,240 @@
+//! The sequencer's connection, and what it knows of the database through it.
+//!
+//! Heads of streams and the shard are remembered between batches; they are true as long as the
+//! shard's head still stands when the batch is stored. What an error means is the sequencer's to say.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::RequestId;
+use lru::LruCache;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::time::timeout;
+
+use super::batch::{Batch, Pending, ShardHead, StreamKey};
+use super::statement::{self, Written, ids_of};
+use super::{Appended, RecordedRequest};
+use crate::error::StoreError;
+use crate::wakeup::Wakeup;
+use crate::writer::{Writer, WriterLease};
+
+/// Longer than the server's own limit, which then tells the outcome.
+const STATEMENT_DEADLINE: Duration = Duration::from_secs(8);
+
+const KNOWN_STREAMS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+const KNOWN_REQUESTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+
+pub(super) struct Session {
+    shard: i32,
+    options: Arc<PgConnectOptions>,
+    writer: Writer,
+    wakeup: Wakeup,
+    connection: Option<PgConnection>,
+    /// A statement on a lost connection may still be running.
+    unresolved: bool,
+    /// Another process has appended: the next batch takes the shard's lock before it looks.
+    contended: bool,
+    in_transaction: bool,
+    head: Option<ShardHead>,
+    streams: LruCache<StreamKey, i64>,
+    recent: LruCache<RequestId, RecordedRequest>,
+}
+
+impl Session {
+    pub fn new(shard: i32, options: Arc<PgConnectOptions>, writer: Writer, wakeup: Wakeup) -> Self {
+        Self {
+            shard,
+            options,
+            writer,
+            wakeup,
+            connection: None,
+            unresolved: false,
+            contended: false,
+            in_transaction: false,
+            head: None,
+            streams: LruCache::new(KNOWN_STREAMS),
+            recent: LruCache::new(KNOWN_REQUESTS),
+        }
+    }
+
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Opens a connection if there is none. After a lost one it first takes a new epoch, which
+    /// waits for the lost statement and keeps it from committing later.
+    pub async fn connect(&mut self) -> Result<(), StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            slot => slot.insert(timed(statement::open(&self.options)).await?),
+        };
+        if self.unresolved {
+            within(self.writer.take_new_epoch(connection)).await?;
+            self.unresolved = false;
+        }
+        Ok(())
+    }
+
+    /// Gives up the connection. With `unresolved`, a statement on it has no outcome yet.
+    pub fn disconnect(&mut self, unresolved: bool) {
+        self.forget();
+        self.connection = None;
+        self.in_transaction = false;
+        self.unresolved |= unresolved;
+    }
+
+    pub async fn close(mut self) {
+        if let Some(connection) = self.connection.take() {
+            // The server notices a connection that goes away without a word as well.
+            let _ = connection.close().await;
+        }
+    }
+
+    /// Drops everything that another process's append makes untrue.
+    pub fn forget(&mut self) {
+        self.head = None;
+        self.streams.clear();
+    }
+
+    /// Another process has appended.
+    pub fn head_moved(&mut self) {
+        self.forget();
+        self.contended = true;
+    }
+
+    /// Answers those of `pending` that are known to be stored, after asking the database about
+    /// those that `ask` selects; returns the others.
+    pub async fn answer_stored(
+        &mut self,
+        pending: Vec<Pending>,
+        ask: impl Fn(&Pending) -> bool,
+    ) -> Result<Vec<Pending>, (Vec<Pending>, StoreError)> {
+        let mut asked = ids_of(pending.iter().filter(|waiting| ask(waiting)));
+        asked.retain(|id| !self.recent.contains(id));
+        if !asked.is_empty()
+            && let Err(error) = self.look_up_requests(&asked).await
+        {
+            return Err((pending, error));
+        }
+        let mut others = Vec::with_capacity(pending.len());
+        for waiting in pending {
+            match self.recent.get(&waiting.id()) {
+                Some(first) => waiting.answer_with(first),
+                None => others.push(waiting),
+            }
+        }
+        Ok(others)
+    }
+
+    async fn look_up_requests(&mut self, asked: &[RequestId]) -> Result<(), StoreError> {
+        let connection = connected(&mut self.connection)?;
+        for (id, first) in timed(statement::recorded_requests(connection, asked)).await? {
+            self.wakeup.publish(self.shard, first.appended.last_position);
+            self.recent.put(id, first);
+        }
+        Ok(())
+    }
+
+    /// The shard's head first and the streams' after it: when the head still stands at the append,
+    /// so do they.
+    pub async fn look_up_heads(&mut self, pending: &[Pending]) -> Result<ShardHead, StoreError> {
+        let connection = connected(&mut self.connection)?;
+        if self.contended {
+            timed(connection.execute("BEGIN")).await?;
+            self.in_transaction = true;
+            self.contended = false;
+            self.head = Some(within(statement::shard_head(connection, self.shard, true)).await?);
+        }
+        let head = match self.head {
+            Some(head) => head,
+            None => within(statement::shard_head(connection, self.shard, false)).await?,
+        };
+        self.head = Some(head);
+        let streams = pending.iter().map(|waiting| &waiting.stream);
+        let unknown: HashSet<&StreamKey> = streams.filter(|stream| !self.streams.contains(*stream)).collect();
+        if !unknown.is_empty() {
+            let unknown: Vec<StreamKey> = unknown.into_iter().cloned().collect();
+            let sequences = timed(statement::stream_heads(connection, &unknown)).await?;
+            for (stream, sequence) in unknown.into_iter().zip(sequences) {
+                self.streams.put(stream, sequence);
+            }
+        }
+        Ok(head)
+    }
+
+    /// The last sequence of a stream that was looked up.
+    pub fn stream_head(&mut self, stream: &StreamKey) -> i64 {
+        self.streams.get(stream).copied().unwrap_or(0)
+    }
+
+    /// Where the log goes on, as far as is known.
+    pub fn next_position(&self) -> i64 {
+        self.head.map_or(0, |head| head.position) + 1
+    }
+
+    /// Stores the batch and remembers it.
+    pub async fn store(
+        &mut self,
+        accepted: &[(Pending, Appended)],
+        lease: &WriterLease,
+        head: ShardHead,
+    ) -> Result<Written, sqlx::Error> {
+        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
+        let batch = Batch::of(accepted, self.shard, head);
+        let in_transaction = self.in_transaction;
+        let work = async {
+            let written = statement::append(connection, self.shard, lease, &batch).await?;
+            if in_transaction && written == Written::Committed {
+                connection.execute("COMMIT").await?;
+            }
+            Ok::<Written, sqlx::Error>(written)
+        };
+        let written = timeout(STATEMENT_DEADLINE, work).await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
+        if written == Written::Committed {
+            self.in_transaction = false;
+            self.head = Some(batch.after);
+            for (waiting, appended) in accepted {
+                self.streams.put(waiting.stream.clone(), appended.last_sequence);
+                self.recent.put(waiting.id(), waiting.recorded(*appended));
+            }
+        }
+        Ok(written)
+    }
+
+    /// Tells readers of what was stored.
+    pub fn publish(&self) {
+        if let Some(head) = self.head {
+            self.wakeup.publish(self.shard, head.position);
+        }
+    }
+
+    /// Ends a transaction that was not committed.
+    pub async fn roll_back(&mut self) {
+        if !std::mem::take(&mut self.in_transaction) {
+            return;
+        }
+        if let Ok(connection) = connected(&mut self.connection)
+            && timed(connection.execute("ROLLBACK")).await.is_err()
+        {
+            self.disconnect(false);
+        }
+    }
+}
+
+fn connected(slot: &mut Option<PgConnection>) -> Result<&mut PgConnection, StoreError> {
+    slot.as_mut().ok_or_else(|| StoreError::unavailable("there is no connection"))
+}
+
+async fn within<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match timeout(STATEMENT_DEADLINE, work).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(StoreError::unavailable("the database does not answer in time")),
+    }
+}
+
+async fn timed<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    within(async { Ok(work.await?) }).await
+}
