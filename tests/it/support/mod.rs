@@ -1,4 +1,5 @@
 //! What the tests of the whole share: the binary, and the files of the repository.
 
 pub mod binary;
+pub mod error_codes;
 pub mod source;
