@@ -12,3 +12,4 @@ pub mod ids;
 pub mod metadata;
 pub mod plan;
 pub mod user;
+mod variants;

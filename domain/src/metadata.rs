@@ -10,6 +10,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::ids::{RequestId, UserId};
+use crate::variants::codes;
 
 /// Who acted. Text form: `user:<id>`, `admin:<id>`, `token:<id>`, `worker:<name>`, `system:<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,13 +74,10 @@ pub enum MetadataError {
     Invalid { field: &'static str, value: String },
 }
 
-impl MetadataError {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        "METADATA_INVALID"
-    }
-}
+codes!(MetadataError {
+    Missing = "METADATA_MISSING",
+    Invalid = "METADATA_INVALID",
+});
 
 impl Metadata {
     /// A request that follows from nothing but itself.

@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::aggregate::Bot;
+use super::aggregate::{Bot, Reservation};
 use super::error::BotError;
 use super::event::BotEvent;
+use super::failure::FailureClass;
 use super::limits::{Limits, next_local_midnight};
-use super::state::BotState;
+use super::state::{BotState, Mode};
 use crate::ids::{AccountId, BotId, SecretId};
 
 type Decision = Result<Vec<BotEvent>, BotError>;
@@ -32,7 +33,8 @@ impl Bot {
         if !matches!(self.state, BotState::LoggedOut | BotState::Error) {
             return self.refuse("LinkAccount");
         }
-        let username = username.trim().trim_start_matches('@').to_lowercase();
+        let given = username.trim();
+        let username = given.strip_prefix('@').unwrap_or(given).to_ascii_lowercase();
         if !is_username(&username) {
             return Err(BotError::InvalidUsername { username: username.chars().take(60).collect() });
         }
@@ -53,7 +55,9 @@ impl Bot {
             return self.refuse("UnlinkAccount");
         }
         let account = self.account.as_ref().ok_or(BotError::NoAccount)?;
-        Ok(vec![BotEvent::AccountUnlinked { account_id: account.account_id, at }])
+        let mut events = Vec::from_iter(self.open.as_ref().map(|open| abandoned(open, at)));
+        events.push(BotEvent::AccountUnlinked { account_id: account.account_id, at });
+        Ok(events)
     }
 
     pub(super) fn change_limits(&self, limits: Limits, at: DateTime<Utc>) -> Decision {
@@ -72,6 +76,19 @@ impl Bot {
         match self.state {
             BotState::Error => Ok(vec![BotEvent::BotRecovered { at }]),
             _ => self.refuse("RecoverBot"),
+        }
+    }
+}
+
+/// Nobody can read with another account what became of an open action of this one.
+fn abandoned(open: &Reservation, at: DateTime<Utc>) -> BotEvent {
+    let Reservation { action_id, kind, local_day, .. } = *open;
+    let code = "ACCOUNT_UNLINKED".to_owned();
+    match open.mode {
+        Mode::Live => BotEvent::ActionInDoubt { action_id, kind, local_day, code, evidence: String::new(), at },
+        // A dry run calls nothing.
+        Mode::DryRun => {
+            BotEvent::ActionFailed { action_id, kind, local_day, class: FailureClass::SkipTarget, code, at }
         }
     }
 }

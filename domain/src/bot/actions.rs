@@ -6,8 +6,9 @@ use super::aggregate::{Bot, Reservation};
 use super::command::{NewReservation, Outcome};
 use super::error::BotError;
 use super::event::BotEvent;
-use super::limits::{Counter, PAUSE_SECONDS};
+use super::limits::PAUSE_SECONDS;
 use super::state::{BotState, Mode, Settlement};
+use super::text::{LONGEST_CODE, LONGEST_EVIDENCE, LONGEST_KEY, checked, cut};
 use super::verdict::Verdict;
 use crate::ids::ActionId;
 
@@ -18,7 +19,8 @@ impl Bot {
         if !matches!(self.state, BotState::LoggingIn | BotState::LoggedIn | BotState::Running | BotState::Paused) {
             return self.refuse("ReserveRequests");
         }
-        if automated && let Verdict::Wait(wait) = self.allowance(Mode::Live, Counter::Request, count, at) {
+        let purpose = cut(purpose, LONGEST_CODE);
+        if automated && let Verdict::Wait(wait) = self.request_verdict(count, at) {
             return Ok(vec![BotEvent::RequestsSuppressed {
                 purpose,
                 count,
@@ -32,7 +34,7 @@ impl Bot {
     }
 
     pub(super) fn reserve_action(&self, new: NewReservation) -> Decision {
-        let mode = self.running("ReserveAction", new.enablement_id)?.mode;
+        let mode = self.running("ReserveAction", new.enablement_id, new.campaign_id)?.mode;
         if let Some(open) = self.open.as_ref().filter(|open| open.action_id != new.action_id) {
             return Err(BotError::ReservationOpen { action_id: open.action_id });
         }
@@ -40,8 +42,9 @@ impl Bot {
             return Err(BotError::AlreadyReserved { action_id: new.action_id });
         }
         let NewReservation { action_id, run_id, campaign_id, enablement_id, kind, target, requests, roll, at } = new;
-        // A simulated action makes no call.
-        let requests = if mode == Mode::Live { requests } else { 0 };
+        let target = checked("target", target, LONGEST_KEY)?;
+        // A simulated action makes no call, a real one at least its own.
+        let requests = if mode == Mode::Live { requests.max(1) } else { 0 };
         let local_day = at.with_timezone(&self.zone()).date_naive();
         match self.verdict(kind, mode, requests, at) {
             Verdict::Free => Ok(vec![BotEvent::ActionReserved {
@@ -76,6 +79,9 @@ impl Bot {
 
     /// The outcome is taken in whatever state the bot is by now: what was done is a fact.
     pub(super) fn record_action(&self, action_id: ActionId, outcome: Outcome, at: DateTime<Utc>) -> Decision {
+        if self.state == BotState::NotInitialized {
+            return self.refuse("RecordAction");
+        }
         let open = self
             .open
             .as_ref()
@@ -89,20 +95,24 @@ impl Bot {
         }
         Ok(match outcome {
             Outcome::Performed { evidence } => {
+                let evidence = cut(evidence, LONGEST_EVIDENCE);
                 vec![BotEvent::ActionPerformed { action_id, kind, local_day, evidence, at }]
             }
             Outcome::Simulated => vec![BotEvent::ActionSimulated { action_id, kind, local_day, at }],
             Outcome::Refused { class, code } => {
+                let code = cut(code, LONGEST_CODE);
                 let mut events = self.consequences(class, &code, Some(kind), at);
                 events.insert(0, BotEvent::ActionRefused { action_id, kind, local_day, class, code, at });
                 events
             }
             Outcome::Failed { class, code } => {
+                let code = cut(code, LONGEST_CODE);
                 let mut events = self.consequences(class, &code, Some(kind), at);
                 events.insert(0, BotEvent::ActionFailed { action_id, kind, local_day, class, code, at });
                 events
             }
             Outcome::InDoubt { code, evidence } => {
+                let (code, evidence) = (cut(code, LONGEST_CODE), cut(evidence, LONGEST_EVIDENCE));
                 vec![BotEvent::ActionInDoubt { action_id, kind, local_day, code, evidence, at }]
             }
         })
@@ -115,15 +125,20 @@ impl Bot {
         evidence: String,
         at: DateTime<Utc>,
     ) -> Decision {
+        if self.state == BotState::NotInitialized {
+            return self.refuse("ReconcileAction");
+        }
         let doubt = self.in_doubt.get(&action_id).ok_or(BotError::NotInDoubt { action_id })?;
         let (kind, local_day) = (doubt.kind, doubt.local_day);
+        let evidence = cut(evidence, LONGEST_EVIDENCE);
         Ok(vec![BotEvent::ActionReconciled { action_id, kind, local_day, settlement, evidence, at }])
     }
 }
 
 fn pause(roll: f64) -> TimeDelta {
     let (least, most) = PAUSE_SECONDS;
+    let roll = if roll.is_nan() { 1.0 } else { roll.clamp(0.0, 1.0) };
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "at most 120,000")]
-    let extra = (roll.clamp(0.0, 1.0) * ((most - least) * 1_000) as f64) as i64;
+    let extra = (roll * ((most - least) * 1_000) as f64) as i64;
     TimeDelta::seconds(least) + TimeDelta::milliseconds(extra)
 }

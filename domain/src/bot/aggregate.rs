@@ -1,4 +1,4 @@
-//! The bot's state and its fold. The decisions are in the neighbours, one noun a file; the fold only assigns.
+//! The bot's state. The decisions are in the neighbours, one noun a file; the fold is in `fold`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,15 +13,13 @@ use super::command::BotCommand;
 use super::error::BotError;
 use super::event::BotEvent;
 use super::limits::{Counter, Limits};
-use super::state::{ActionKind, BotState, LoginFailureReason, Mode};
+use super::state::{ActionKind, BotState, Mode};
+use super::text::{LONGEST_CODE, LONGEST_REASON, cut};
 use super::upcast;
 use super::windows::Reserved;
 use crate::decide::Decide;
 use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
 use crate::plan::PlanHash;
-
-/// How many settled actions a bot remembers by id; older ones are kept apart by the command stream's dedupe keys.
-const REMEMBERED_ACTIONS: usize = 512;
 
 /// The linked account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,7 +41,7 @@ pub struct Login {
     pub retry_not_before: Option<DateTime<Utc>>,
     pub two_factor_pending: bool,
     pub session: Option<SecretId>,
-    /// The session that a challenge interrupted; the next login tries it before the password.
+    /// The session that a challenge or a failure interrupted; the next login tries it before the password.
     pub interrupted_session: Option<SecretId>,
     pub session_expires_at: Option<DateTime<Utc>>,
     pub verified_at: Option<DateTime<Utc>>,
@@ -66,7 +64,9 @@ pub struct Enablement {
     pub enablement_id: EnablementId,
     pub plan_hash: PlanHash,
     pub mode: Mode,
-    /// Campaigns whose run has not finished.
+    /// The campaigns of the plan; nothing else may act.
+    pub campaigns: BTreeSet<CampaignId>,
+    /// Campaigns no run of which has settled all of its targets yet.
     pub unfinished: BTreeSet<CampaignId>,
 }
 
@@ -107,7 +107,8 @@ pub struct Bot {
     pub(super) login: Login,
     pub(super) authorization: Option<Authorization>,
     pub(super) enablement: Option<Enablement>,
-    pub(super) dry_runs: BTreeSet<PlanHash>,
+    /// Plans whose dry run has finished, oldest first.
+    pub(super) dry_runs: VecDeque<PlanHash>,
     pub(super) first_live_at: Option<DateTime<Utc>>,
     pub(super) limits: Limits,
     pub(super) raised_limits: Option<(Limits, DateTime<Utc>)>,
@@ -156,7 +157,7 @@ impl Default for Bot {
             login: Login::default(),
             authorization: None,
             enablement: None,
-            dry_runs: BTreeSet::new(),
+            dry_runs: VecDeque::new(),
             first_live_at: None,
             limits: Limits::default(),
             raised_limits: None,
@@ -176,16 +177,25 @@ impl Default for Bot {
 
 /// What others may see.
 impl Bot {
+    /// The id, once initialized.
+    #[must_use]
+    pub const fn id(&self) -> Option<BotId> {
+        self.id
+    }
+
+    /// Where it stands.
     #[must_use]
     pub const fn state(&self) -> BotState {
         self.state
     }
 
+    /// The linked account.
     #[must_use]
     pub const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
 
+    /// The login and its session.
     #[must_use]
     pub const fn login(&self) -> &Login {
         &self.login
@@ -243,34 +253,10 @@ impl Bot {
     pub(super) fn refuse<T>(&self, command: &'static str) -> Result<T, BotError> {
         Err(BotError::NotAllowed { command, state: self.state })
     }
-
-    fn leave_automation(&mut self) {
-        self.authorization = None;
-        self.enablement = None;
-    }
-
-    fn log_out(&mut self) {
-        self.leave_automation();
-        self.login.session = None;
-        self.login.interrupted_session = None;
-        self.login.session_expires_at = None;
-        self.login.verified_at = None;
-    }
-
-    fn settle(&mut self, action: ActionId) {
-        if self.open.as_ref().is_some_and(|open| open.action_id == action) {
-            self.open = None;
-        }
-        self.in_doubt.remove(&action);
-        if self.settled.len() == REMEMBERED_ACTIONS {
-            self.settled.pop_front();
-        }
-        self.settled.push_back(action);
-    }
 }
 
 impl Decide for Bot {
-    const SHAPE: u32 = 1;
+    const SHAPE: u32 = 2;
 
     fn decide(&self, command: BotCommand) -> Result<Vec<BotEvent>, BotError> {
         match command {
@@ -280,18 +266,13 @@ impl Decide for Bot {
             }
             BotCommand::UnlinkAccount { at } => self.unlink_account(at),
             BotCommand::RequestLogin { verification_code, at } => self.request_login(verification_code, at),
-            BotCommand::RecordLoginSuccess { attempt, platform_pk, session, key_id, session_expires_at, at } => self
-                .record_login(
-                    "RecordLoginSuccess",
-                    attempt,
-                    BotEvent::LoginSucceeded { attempt, platform_pk, session, key_id, session_expires_at, at },
-                ),
+            BotCommand::RecordLoginSuccess { attempt, platform_pk, session, key_id, session_expires_at, at } => {
+                self.record_login_success(attempt, platform_pk, session, key_id, session_expires_at, at)
+            }
             BotCommand::RecordLoginFailure { attempt, reason, roll, at } => {
                 self.record_login_failure(attempt, reason, roll, at)
             }
-            BotCommand::RequireTwoFactor { attempt, at } => {
-                self.record_login("RequireTwoFactor", attempt, BotEvent::TwoFactorRequired { attempt, at })
-            }
+            BotCommand::RequireTwoFactor { attempt, at } => self.require_two_factor(attempt, at),
             BotCommand::RaiseChallenge { kind, at } => self.raise_challenge(kind, at),
             BotCommand::ResolveChallenge { at } => self.resolve_challenge(at),
             BotCommand::RequestConnectionTest { at } => {
@@ -301,9 +282,11 @@ impl Decide for Bot {
                 self.while_logged_in("RecordConnectionVerified", BotEvent::ConnectionVerified { at })
             }
             BotCommand::RecordConnectionTestFailed { code, at } => {
+                let code = cut(code, LONGEST_CODE);
                 self.while_logged_in("RecordConnectionTestFailed", BotEvent::ConnectionTestFailed { code, at })
             }
             BotCommand::RecordSessionExpired { code, at } => {
+                let code = cut(code, LONGEST_CODE);
                 self.while_logged_in("RecordSessionExpired", BotEvent::SessionExpired { code, at })
             }
             BotCommand::AuthorizeAutomation { plan_hash, campaigns, mode, dry_run_waived, at } => {
@@ -332,7 +315,9 @@ impl Decide for Bot {
                 self.reconcile_action(action_id, settlement, evidence, at)
             }
             BotCommand::ReportTrouble { class, code, kind, at } => self.report_trouble(class, code, kind, at),
-            BotCommand::FailBot { reason, at } => Ok(vec![BotEvent::BotFailed { reason, at }]),
+            BotCommand::FailBot { reason, at } => {
+                Ok(vec![BotEvent::BotFailed { reason: cut(reason, LONGEST_REASON), at }])
+            }
             BotCommand::RecoverBot { at } => self.recover(at),
         }
     }
@@ -357,223 +342,6 @@ impl Aggregate for Bot {
     }
 
     fn apply(&mut self, event: BotEvent) {
-        match event {
-            BotEvent::BotInitialized { bot_id, .. } => {
-                self.id = Some(bot_id);
-                self.state = BotState::LoggedOut;
-            }
-            BotEvent::LimitsChanged { limits, effective, raises_at, .. } => {
-                self.limits = effective;
-                self.raised_limits = (limits != self.limits).then_some((limits, raises_at));
-            }
-            BotEvent::BotFailed { reason, .. } => {
-                self.leave_automation();
-                self.error_reason = Some(reason);
-                self.state = BotState::Error;
-            }
-            BotEvent::BotRecovered { .. } => {
-                self.log_out();
-                self.error_reason = None;
-                self.state = BotState::LoggedOut;
-            }
-            event @ (BotEvent::AccountLinked { .. }
-            | BotEvent::AccountUnlinked { .. }
-            | BotEvent::LoginRequested { .. }
-            | BotEvent::LoginSucceeded { .. }
-            | BotEvent::LoginFailed { .. }
-            | BotEvent::TwoFactorRequired { .. }
-            | BotEvent::ChallengeRaised { .. }
-            | BotEvent::ChallengeResolved { .. }
-            | BotEvent::ConnectionTestRequested { .. }
-            | BotEvent::ConnectionVerified { .. }
-            | BotEvent::ConnectionTestFailed { .. }
-            | BotEvent::SessionExpired { .. }
-            | BotEvent::LoggedOut { .. }) => self.apply_login(event),
-            event @ (BotEvent::AutomationAuthorized { .. }
-            | BotEvent::AutomationEnabled { .. }
-            | BotEvent::AutomationPaused { .. }
-            | BotEvent::AutomationResumed { .. }
-            | BotEvent::AutomationDisabled { .. }
-            | BotEvent::RunStarted { .. }
-            | BotEvent::RunFinished { .. }
-            | BotEvent::DryRunFinished { .. }) => self.apply_automation(event),
-            event => self.apply_action(event),
-        }
-    }
-}
-
-/// The fold, one noun each.
-impl Bot {
-    fn apply_login(&mut self, event: BotEvent) {
-        match event {
-            BotEvent::AccountLinked { account_id, username, zone, password, .. } => {
-                let known = self.account.take().filter(|account| account.account_id == account_id);
-                if known.is_none() {
-                    self.first_live_at = None;
-                }
-                let platform_pk = known.and_then(|account| account.platform_pk);
-                self.account =
-                    Some(Account { account_id, username, zone, password, platform_pk, password_rejected: false });
-                self.login.two_factor_pending = false;
-                self.error_reason = None;
-                self.state = BotState::LoggedOut;
-            }
-            BotEvent::AccountUnlinked { .. } => {
-                self.log_out();
-                self.account = None;
-                self.login = Login { attempt: self.login.attempt, ..Login::default() };
-                self.dry_runs.clear();
-                self.error_reason = None;
-                self.state = BotState::LoggedOut;
-            }
-            BotEvent::LoginRequested { attempt, .. } => {
-                self.login.attempt = attempt;
-                self.state = BotState::LoggingIn;
-            }
-            BotEvent::LoginSucceeded { platform_pk, session, session_expires_at, .. } => {
-                if let Some(account) = &mut self.account {
-                    account.platform_pk = Some(platform_pk);
-                }
-                self.login.failures = 0;
-                self.login.retry_not_before = None;
-                self.login.two_factor_pending = false;
-                self.login.session = Some(session);
-                self.login.interrupted_session = None;
-                self.login.session_expires_at = Some(session_expires_at);
-                self.state = BotState::LoggedIn;
-            }
-            BotEvent::LoginFailed { reason, retry_not_before, .. } => {
-                self.login.failures += 1;
-                self.login.retry_not_before = Some(retry_not_before);
-                self.login.two_factor_pending = reason == LoginFailureReason::WrongTwoFactorCode;
-                if let Some(account) = &mut self.account {
-                    account.password_rejected = reason == LoginFailureReason::WrongPassword;
-                }
-                self.state = BotState::LoggedOut;
-            }
-            BotEvent::TwoFactorRequired { .. } => {
-                self.login.two_factor_pending = true;
-                self.state = BotState::LoggedOut;
-            }
-            BotEvent::ChallengeRaised { kind, .. } => {
-                let stays_error = matches!(self.state, BotState::Running | BotState::Paused | BotState::Error);
-                let interrupted = self.login.session.or(self.login.interrupted_session);
-                self.log_out();
-                self.login.interrupted_session = interrupted;
-                if stays_error {
-                    self.error_reason = Some(format!("challenge: {kind}"));
-                }
-                self.login.challenge = Some(kind);
-                self.state = if stays_error { BotState::Error } else { BotState::LoggedOut };
-            }
-            BotEvent::ChallengeResolved { .. } => {
-                self.login.challenge = None;
-                self.error_reason = None;
-                self.state = BotState::LoggedOut;
-            }
-            BotEvent::ConnectionVerified { at } => self.login.verified_at = Some(at),
-            BotEvent::SessionExpired { .. } | BotEvent::LoggedOut { .. } => {
-                self.log_out();
-                self.error_reason = None;
-                self.state = BotState::LoggedOut;
-            }
-            _ => {}
-        }
-    }
-
-    fn apply_automation(&mut self, event: BotEvent) {
-        match event {
-            BotEvent::AutomationAuthorized { plan_hash, campaigns, mode, at, .. } => {
-                self.authorization = Some(Authorization { plan_hash, campaigns, mode, at });
-            }
-            BotEvent::AutomationEnabled { enablement_id, plan_hash, campaigns, mode, at } => {
-                if mode == Mode::Live {
-                    self.first_live_at.get_or_insert(at);
-                }
-                self.authorization = None;
-                self.stopped_modules.clear();
-                let unfinished = campaigns.into_iter().collect();
-                self.enablement = Some(Enablement { enablement_id, plan_hash, mode, unfinished });
-                self.state = BotState::Running;
-            }
-            BotEvent::AutomationPaused { .. } => self.state = BotState::Paused,
-            BotEvent::AutomationResumed { .. } => self.state = BotState::Running,
-            BotEvent::AutomationDisabled { .. } => {
-                self.leave_automation();
-                self.state = BotState::LoggedIn;
-            }
-            BotEvent::RunFinished { campaign_id, .. } => {
-                if let Some(enablement) = &mut self.enablement {
-                    enablement.unfinished.remove(&campaign_id);
-                }
-            }
-            BotEvent::DryRunFinished { plan_hash, .. } => {
-                self.dry_runs.insert(plan_hash);
-            }
-            _ => {}
-        }
-    }
-
-    fn reserve(&mut self, mode: Mode, counter: Counter, at: DateTime<Utc>, count: u32) {
-        self.reserved.entry((mode, counter)).or_default().add(at, count);
-    }
-
-    fn apply_action(&mut self, event: BotEvent) {
-        match event {
-            BotEvent::RequestsReserved { count, at, .. } => self.reserve(Mode::Live, Counter::Request, at, count),
-            BotEvent::ActionReserved {
-                action_id,
-                run_id,
-                campaign_id,
-                kind,
-                target,
-                mode,
-                requests,
-                local_day,
-                next_write_at,
-                at,
-                ..
-            } => {
-                self.reserve(mode, kind.into(), at, 1);
-                self.reserve(Mode::Live, Counter::Request, at, requests);
-                self.next_write_at.insert(mode, next_write_at);
-                self.open = Some(Reservation { action_id, run_id, campaign_id, kind, target, mode, local_day, at });
-            }
-            BotEvent::ActionPerformed { action_id, .. }
-            | BotEvent::ActionSimulated { action_id, .. }
-            | BotEvent::ActionRefused { action_id, .. }
-            | BotEvent::ActionFailed { action_id, .. }
-            | BotEvent::ActionReconciled { action_id, .. } => self.settle(action_id),
-            BotEvent::ActionInDoubt { action_id, .. } => {
-                if let Some(open) = self.open.take_if(|open| open.action_id == action_id) {
-                    self.in_doubt.insert(action_id, open);
-                }
-            }
-            BotEvent::ActionKindBlocked { kind, until, halved_until, at, .. } => {
-                let block = self.kind_blocks.entry(kind).or_insert(KindBlock {
-                    strikes: Vec::new(),
-                    until,
-                    halved_until: None,
-                });
-                block.strikes.retain(|strike| *strike > at - super::consequences::STRIKE_MEMORY);
-                block.strikes.push(at);
-                block.until = until;
-                block.halved_until = halved_until.or(block.halved_until);
-            }
-            BotEvent::SlowDownStarted { step, until, .. } => self.slow_down = Some(SlowDown { step, until }),
-            BotEvent::ModuleStopped { kind, class, at, .. } => {
-                self.stopped_modules.insert(kind);
-                if class == super::FailureClass::Unknown {
-                    self.note_unknown(at);
-                }
-            }
-            BotEvent::UnknownFailureSeen { at, .. } => self.note_unknown(at),
-            _ => {}
-        }
-    }
-
-    fn note_unknown(&mut self, at: DateTime<Utc>) {
-        self.unknown_failures.retain(|seen| *seen > at - super::consequences::UNKNOWN_MEMORY);
-        self.unknown_failures.push(at);
+        self.fold(event);
     }
 }

@@ -6,6 +6,7 @@ use super::aggregate::{Bot, Enablement};
 use super::error::BotError;
 use super::event::BotEvent;
 use super::state::{BotState, Mode};
+use super::text::{LONGEST_CODE, LONGEST_REASON, checked, cut};
 use crate::ids::{CampaignId, EnablementId, RunId};
 use crate::plan::PlanHash;
 
@@ -14,8 +15,8 @@ type Decision = Result<Vec<BotEvent>, BotError>;
 /// How long a verified connection and an authorization stand.
 const FRESH: TimeDelta = TimeDelta::minutes(10);
 
-/// Longest reason that a person may give, in characters.
-const LONGEST_REASON: usize = 500;
+/// Most campaigns of one plan.
+const MOST_CAMPAIGNS: usize = 100;
 
 impl Bot {
     pub(super) fn authorize(
@@ -34,6 +35,9 @@ impl Bot {
         }
         if campaigns.is_empty() {
             return Err(BotError::PlanEmpty);
+        }
+        if campaigns.len() > MOST_CAMPAIGNS {
+            return Err(BotError::TooManyCampaigns { given: campaigns.len(), most: MOST_CAMPAIGNS });
         }
         if mode == Mode::Live && !dry_run_waived && !self.has_dry_run(&plan_hash) {
             return Err(BotError::DryRunRequired);
@@ -70,7 +74,9 @@ impl Bot {
 
     pub(super) fn pause(&self, reason: String, at: DateTime<Utc>) -> Decision {
         match self.state {
-            BotState::Running => Ok(vec![BotEvent::AutomationPaused { reason: short(reason)?, at }]),
+            BotState::Running => {
+                Ok(vec![BotEvent::AutomationPaused { reason: checked("reason", reason, LONGEST_REASON)?, at }])
+            }
             _ => self.refuse("PauseAutomation"),
         }
     }
@@ -85,21 +91,31 @@ impl Bot {
     pub(super) fn disable(&self, reason: String, at: DateTime<Utc>) -> Decision {
         match self.state {
             BotState::Running | BotState::Paused => {
-                Ok(vec![BotEvent::AutomationDisabled { reason: short(reason)?, at }])
+                Ok(vec![BotEvent::AutomationDisabled { reason: checked("reason", reason, LONGEST_REASON)?, at }])
             }
             _ => self.refuse("DisableAutomation"),
         }
     }
 
-    fn current(&self, enablement: EnablementId) -> Result<&Enablement, BotError> {
-        self.enablement.as_ref().filter(|current| current.enablement_id == enablement).ok_or(BotError::StaleEnablement)
-    }
-
-    pub(super) fn running(&self, command: &'static str, enablement: EnablementId) -> Result<&Enablement, BotError> {
+    /// The enablement that `campaign` may act under.
+    pub(super) fn running(
+        &self,
+        command: &'static str,
+        enablement: EnablementId,
+        campaign: CampaignId,
+    ) -> Result<&Enablement, BotError> {
         if self.state != BotState::Running {
             return self.refuse(command);
         }
-        self.current(enablement)
+        let current = self
+            .enablement
+            .as_ref()
+            .filter(|current| current.enablement_id == enablement)
+            .ok_or(BotError::StaleEnablement)?;
+        if !current.campaigns.contains(&campaign) {
+            return Err(BotError::NotPlanned { campaign_id: campaign });
+        }
+        Ok(current)
     }
 
     pub(super) fn start_run(
@@ -110,7 +126,7 @@ impl Bot {
         targets: u32,
         at: DateTime<Utc>,
     ) -> Decision {
-        let mode = self.running("StartRun", enablement_id)?.mode;
+        let mode = self.running("StartRun", enablement_id, campaign_id)?.mode;
         Ok(vec![BotEvent::RunStarted { run_id, campaign_id, enablement_id, mode, targets, at }])
     }
 
@@ -122,8 +138,9 @@ impl Bot {
         stopped_by: Option<String>,
         at: DateTime<Utc>,
     ) -> Decision {
-        let enablement = self.running("FinishRun", enablement_id)?;
+        let enablement = self.running("FinishRun", enablement_id, campaign_id)?;
         let mode = enablement.mode;
+        let stopped_by = stopped_by.map(|why| cut(why, LONGEST_CODE));
         let is_last = enablement.unfinished.iter().all(|unfinished| *unfinished == campaign_id);
         // A run that was stopped early shows too little to go live on.
         let completes_dry_run = mode == Mode::DryRun && is_last && stopped_by.is_none();
@@ -133,12 +150,4 @@ impl Bot {
         }
         Ok(events)
     }
-}
-
-fn short(reason: String) -> Result<String, BotError> {
-    let length = reason.chars().count();
-    if length > LONGEST_REASON {
-        return Err(BotError::TooLong { field: "reason", length, most: LONGEST_REASON });
-    }
-    Ok(reason)
 }

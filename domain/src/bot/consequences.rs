@@ -7,6 +7,7 @@ use super::error::BotError;
 use super::event::BotEvent;
 use super::failure::FailureClass;
 use super::state::{ActionKind, BotState};
+use super::text::{LONGEST_CODE, cut};
 
 /// How long a block of a kind of action counts against the next one.
 pub(super) const STRIKE_MEMORY: TimeDelta = TimeDelta::days(7);
@@ -28,7 +29,7 @@ impl Bot {
         if !matches!(self.state, BotState::LoggedIn | BotState::Running | BotState::Paused) {
             return self.refuse("ReportTrouble");
         }
-        Ok(self.consequences(class, &code, kind, at))
+        Ok(self.consequences(class, &cut(code, LONGEST_CODE), kind, at))
     }
 
     /// The events that a failure of `class` leads to, beside the outcome itself.
@@ -46,7 +47,7 @@ impl Bot {
             (FailureClass::LoginEnded, _) if has_session => vec![BotEvent::SessionExpired { code, at }],
             (FailureClass::ActionBlocked, Some(kind)) => self.block(kind, at),
             (FailureClass::ActionBlocked, None) | (FailureClass::SlowDown, _) => {
-                vec![self.slow_down(code, at)]
+                vec![self.slow_down(code, at).0]
             }
             (FailureClass::ContractBroken, Some(kind)) => vec![BotEvent::ModuleStopped { kind, class, code, at }],
             (FailureClass::Unknown, kind) => self.unknown(code, kind, at),
@@ -75,10 +76,15 @@ impl Bot {
     }
 
     /// 30 min, doubled each time to 24 h, back to 30 min after a clean day.
-    fn slow_down(&self, code: String, at: DateTime<Utc>) -> BotEvent {
-        let step = self.slow_down.as_ref().filter(|slow| at < slow.until + CLEAN_DAY).map_or(1, |slow| slow.step + 1);
-        let wait = (FIRST_SLOW_DOWN * (1 << (step - 1).min(10))).min(LONGEST_SLOW_DOWN);
-        BotEvent::SlowDownStarted { step, until: at + wait, code, at }
+    pub(super) fn slow_down(&self, code: String, at: DateTime<Utc>) -> (BotEvent, DateTime<Utc>) {
+        let step = self
+            .slow_down
+            .as_ref()
+            .filter(|slow| at < slow.until + CLEAN_DAY)
+            .map_or(1, |slow| slow.step.saturating_add(1));
+        let wait = (FIRST_SLOW_DOWN * (1 << step.saturating_sub(1).min(10))).min(LONGEST_SLOW_DOWN);
+        let until = at + wait;
+        (BotEvent::SlowDownStarted { step, until, code, at }, until)
     }
 
     /// Stops the module; the second in an hour stops the bot.

@@ -5,7 +5,8 @@ use thiserror::Error;
 
 use super::limits::Counter;
 use super::state::BotState;
-use crate::ids::ActionId;
+use crate::ids::{ActionId, CampaignId};
+use crate::variants::codes;
 
 /// Why a bot refuses a command. Nothing is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -44,6 +45,10 @@ pub enum BotError {
     PlanChanged,
     #[error("automation was switched off or on again since this was planned")]
     StaleEnablement,
+    #[error("campaign {campaign_id} is not part of the plan that was enabled")]
+    NotPlanned { campaign_id: CampaignId },
+    #[error("a plan has at most {most} campaigns; this one has {given}")]
+    TooManyCampaigns { given: usize, most: usize },
     #[error("the limit of {counter} is {asked}, above the ceiling of {ceiling}")]
     LimitAboveCeiling { counter: Counter, asked: u32, ceiling: u32 },
     #[error("working hours from {from} until {until} are not within a day")]
@@ -62,36 +67,32 @@ pub enum BotError {
     TooLong { field: &'static str, length: usize, most: usize },
 }
 
-impl BotError {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotAllowed { .. } => "BOT_COMMAND_NOT_ALLOWED",
-            Self::NoAccount => "BOT_NO_ACCOUNT",
-            Self::AccountAlreadyLinked { .. } => "BOT_ACCOUNT_ALREADY_LINKED",
-            Self::InvalidUsername { .. } => "BOT_INVALID_USERNAME",
-            Self::ConsentMissing => "BOT_CONSENT_MISSING",
-            Self::LoginLocked { .. } => "BOT_LOGIN_LOCKED",
-            Self::LoginBackoff { .. } => "BOT_LOGIN_BACKOFF",
-            Self::PasswordRejected => "BOT_PASSWORD_REJECTED",
-            Self::TwoFactorCodeRequired => "BOT_TWO_FACTOR_CODE_REQUIRED",
-            Self::StaleLoginAttempt { .. } => "BOT_STALE_LOGIN_ATTEMPT",
-            Self::NoChallenge => "BOT_NO_CHALLENGE",
-            Self::ConnectionNotVerified => "BOT_CONNECTION_NOT_VERIFIED",
-            Self::PlanEmpty => "BOT_PLAN_EMPTY",
-            Self::DryRunRequired => "BOT_DRY_RUN_REQUIRED",
-            Self::NotAuthorized => "BOT_NOT_AUTHORIZED",
-            Self::PlanChanged => "BOT_PLAN_CHANGED",
-            Self::StaleEnablement => "BOT_STALE_ENABLEMENT",
-            Self::LimitAboveCeiling { .. } => "BOT_LIMIT_ABOVE_CEILING",
-            Self::InvalidHours { .. } => "BOT_INVALID_HOURS",
-            Self::ReservationOpen { .. } => "BOT_RESERVATION_OPEN",
-            Self::AlreadyReserved { .. } => "BOT_ALREADY_RESERVED",
-            Self::NoReservation { .. } => "BOT_NO_RESERVATION",
-            Self::NotInDoubt { .. } => "BOT_NOT_IN_DOUBT",
-            Self::WrongMode { .. } => "BOT_WRONG_MODE",
-            Self::TooLong { .. } => "BOT_TEXT_TOO_LONG",
-        }
-    }
-}
+codes!(BotError {
+    NotAllowed = "BOT_COMMAND_NOT_ALLOWED",
+    NoAccount = "BOT_NO_ACCOUNT",
+    AccountAlreadyLinked = "BOT_ACCOUNT_ALREADY_LINKED",
+    InvalidUsername = "BOT_INVALID_USERNAME",
+    ConsentMissing = "BOT_CONSENT_MISSING",
+    LoginLocked = "BOT_LOGIN_LOCKED",
+    LoginBackoff = "BOT_LOGIN_BACKOFF",
+    PasswordRejected = "BOT_PASSWORD_REJECTED",
+    TwoFactorCodeRequired = "BOT_TWO_FACTOR_CODE_REQUIRED",
+    StaleLoginAttempt = "BOT_STALE_LOGIN_ATTEMPT",
+    NoChallenge = "BOT_NO_CHALLENGE",
+    ConnectionNotVerified = "BOT_CONNECTION_NOT_VERIFIED",
+    PlanEmpty = "BOT_PLAN_EMPTY",
+    DryRunRequired = "BOT_DRY_RUN_REQUIRED",
+    NotAuthorized = "BOT_NOT_AUTHORIZED",
+    PlanChanged = "BOT_PLAN_CHANGED",
+    StaleEnablement = "BOT_STALE_ENABLEMENT",
+    NotPlanned = "BOT_CAMPAIGN_NOT_PLANNED",
+    TooManyCampaigns = "BOT_TOO_MANY_CAMPAIGNS",
+    LimitAboveCeiling = "BOT_LIMIT_ABOVE_CEILING",
+    InvalidHours = "BOT_INVALID_HOURS",
+    ReservationOpen = "BOT_RESERVATION_OPEN",
+    AlreadyReserved = "BOT_ALREADY_RESERVED",
+    NoReservation = "BOT_NO_RESERVATION",
+    NotInDoubt = "BOT_NOT_IN_DOUBT",
+    WrongMode = "BOT_WRONG_MODE",
+    TooLong = "BOT_TEXT_TOO_LONG",
+});

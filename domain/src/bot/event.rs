@@ -10,6 +10,7 @@ use super::limits::{Counter, Limits};
 use super::state::{ActionKind, LoginFailureReason, Mode, Settlement, SuppressReason, Window};
 use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
 use crate::plan::PlanHash;
+use crate::variants::variants;
 
 /// Facts about one bot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -261,53 +262,51 @@ pub enum BotEvent {
     },
 }
 
-impl BotEvent {
-    /// The stored name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::BotInitialized { .. } => "BotInitialized",
-            Self::AccountLinked { .. } => "AccountLinked",
-            Self::AccountUnlinked { .. } => "AccountUnlinked",
-            Self::LoginRequested { .. } => "LoginRequested",
-            Self::LoginSucceeded { .. } => "LoginSucceeded",
-            Self::LoginFailed { .. } => "LoginFailed",
-            Self::TwoFactorRequired { .. } => "TwoFactorRequired",
-            Self::ChallengeRaised { .. } => "ChallengeRaised",
-            Self::ChallengeResolved { .. } => "ChallengeResolved",
-            Self::ConnectionTestRequested { .. } => "ConnectionTestRequested",
-            Self::ConnectionVerified { .. } => "ConnectionVerified",
-            Self::ConnectionTestFailed { .. } => "ConnectionTestFailed",
-            Self::SessionExpired { .. } => "SessionExpired",
-            Self::AutomationAuthorized { .. } => "AutomationAuthorized",
-            Self::AutomationEnabled { .. } => "AutomationEnabled",
-            Self::AutomationPaused { .. } => "AutomationPaused",
-            Self::AutomationResumed { .. } => "AutomationResumed",
-            Self::AutomationDisabled { .. } => "AutomationDisabled",
-            Self::LoggedOut { .. } => "LoggedOut",
-            Self::LimitsChanged { .. } => "LimitsChanged",
-            Self::RunStarted { .. } => "RunStarted",
-            Self::RunFinished { .. } => "RunFinished",
-            Self::DryRunFinished { .. } => "DryRunFinished",
-            Self::RequestsReserved { .. } => "RequestsReserved",
-            Self::RequestsSuppressed { .. } => "RequestsSuppressed",
-            Self::ActionReserved { .. } => "ActionReserved",
-            Self::ActionSuppressed { .. } => "ActionSuppressed",
-            Self::ActionPerformed { .. } => "ActionPerformed",
-            Self::ActionSimulated { .. } => "ActionSimulated",
-            Self::ActionRefused { .. } => "ActionRefused",
-            Self::ActionFailed { .. } => "ActionFailed",
-            Self::ActionInDoubt { .. } => "ActionInDoubt",
-            Self::ActionReconciled { .. } => "ActionReconciled",
-            Self::ActionKindBlocked { .. } => "ActionKindBlocked",
-            Self::SlowDownStarted { .. } => "SlowDownStarted",
-            Self::ModuleStopped { .. } => "ModuleStopped",
-            Self::UnknownFailureSeen { .. } => "UnknownFailureSeen",
-            Self::BotFailed { .. } => "BotFailed",
-            Self::BotRecovered { .. } => "BotRecovered",
-        }
-    }
-}
+variants!(
+    BotEvent,
+    " The stored name.",
+    [
+        BotInitialized,
+        AccountLinked,
+        AccountUnlinked,
+        LoginRequested,
+        LoginSucceeded,
+        LoginFailed,
+        TwoFactorRequired,
+        ChallengeRaised,
+        ChallengeResolved,
+        ConnectionTestRequested,
+        ConnectionVerified,
+        ConnectionTestFailed,
+        SessionExpired,
+        AutomationAuthorized,
+        AutomationEnabled,
+        AutomationPaused,
+        AutomationResumed,
+        AutomationDisabled,
+        LoggedOut,
+        LimitsChanged,
+        RunStarted,
+        RunFinished,
+        DryRunFinished,
+        RequestsReserved,
+        RequestsSuppressed,
+        ActionReserved,
+        ActionSuppressed,
+        ActionPerformed,
+        ActionSimulated,
+        ActionRefused,
+        ActionFailed,
+        ActionInDoubt,
+        ActionReconciled,
+        ActionKindBlocked,
+        SlowDownStarted,
+        ModuleStopped,
+        UnknownFailureSeen,
+        BotFailed,
+        BotRecovered,
+    ]
+);
 
 impl DomainEvent for BotEvent {
     fn event_type(&self) -> String {

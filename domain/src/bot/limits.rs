@@ -2,7 +2,7 @@
 //!
 //! Caution, not permission. All numbers are over all campaigns of an account.
 
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -105,19 +105,20 @@ impl WorkingHours {
     #[must_use]
     pub fn opens_at(self, now: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
         let local = now.with_timezone(&zone);
-        let hour = local.hour();
-        if (u32::from(self.from)..u32::from(self.until)).contains(&hour) {
+        if self.contains(local.hour()) {
             return None;
         }
-        let day = local.date_naive();
-        let day = if hour < u32::from(self.from) { day } else { day.checked_add_days(Days::new(1)).unwrap_or(day) };
         let opening = NaiveTime::from_hms_opt(u32::from(self.from), 0, 0).unwrap_or_default();
-        // A local time that a change of clocks skips begins an hour later.
-        let opens = zone
-            .from_local_datetime(&day.and_time(opening))
-            .earliest()
-            .or_else(|| zone.from_local_datetime(&(day.and_time(opening) + TimeDelta::hours(1))).earliest());
-        Some(opens.map_or(now + TimeDelta::hours(1), |at| at.with_timezone(&Utc)))
+        // A change of clocks can skip the hours of a day, and even a whole day.
+        let opens = local.date_naive().iter_days().take(4).find_map(|day| {
+            first_instant(day.and_time(opening), now, zone)
+                .filter(|opens| self.contains(opens.with_timezone(&zone).hour()))
+        });
+        Some(opens.unwrap_or(now + TimeDelta::hours(1)))
+    }
+
+    fn contains(self, hour: u32) -> bool {
+        (u32::from(self.from)..u32::from(self.until)).contains(&hour)
     }
 }
 
@@ -208,10 +209,16 @@ pub const fn hourly(per_day: u32) -> u32 {
 /// The start of the account's next day.
 #[must_use]
 pub fn next_local_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-    let day = now.with_timezone(&zone).date_naive();
-    let next = day.checked_add_days(Days::new(1)).unwrap_or(day);
-    // Where a change of clocks skips midnight, the day begins an hour later.
-    (0..=3)
-        .find_map(|hour| zone.from_local_datetime(&(next.and_time(NaiveTime::MIN) + TimeDelta::hours(hour))).earliest())
-        .map_or(now + TimeDelta::days(1), |at| at.with_timezone(&Utc))
+    let today = now.with_timezone(&zone).date_naive();
+    let midnight = today.succ_opt().unwrap_or(today).and_time(NaiveTime::MIN);
+    first_instant(midnight, now, zone).unwrap_or(now + TimeDelta::days(1))
+}
+
+/// The first instant after `now` that the zone's clocks show as `local`; where a change of clocks skips it, the first
+/// that they show after it, within a day.
+fn first_instant(local: NaiveDateTime, now: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
+    (0..=96).map(|quarter| local + TimeDelta::minutes(15 * quarter)).find_map(|local| {
+        let shown = zone.from_local_datetime(&local);
+        [shown.earliest(), shown.latest()].into_iter().flatten().map(|at| at.with_timezone(&Utc)).find(|at| *at > now)
+    })
 }

@@ -11,7 +11,8 @@ const LONGEST_SECONDS: f64 = 6.0 * 3_600.0;
 pub fn delay(failures: u32, roll: f64) -> TimeDelta {
     let doublings = failures.saturating_sub(1).min(16);
     let full = (FIRST_SECONDS * f64::from(1_u32 << doublings)).min(LONGEST_SECONDS);
-    let jittered = full * (1.0 - 0.25 * roll.clamp(0.0, 1.0));
+    let roll = if roll.is_nan() { 0.0 } else { roll.clamp(0.0, 1.0) };
+    let jittered = full * (1.0 - 0.25 * roll);
     #[expect(clippy::cast_possible_truncation, reason = "at most 21,600,000")]
     TimeDelta::milliseconds((jittered * 1_000.0) as i64)
 }

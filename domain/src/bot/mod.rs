@@ -11,12 +11,14 @@ mod consequences;
 mod error;
 mod event;
 mod failure;
+mod fold;
 pub mod limits;
 mod login;
 pub mod login_backoff;
 mod state;
 #[cfg(test)]
 mod tests;
+mod text;
 mod upcast;
 mod verdict;
 mod windows;

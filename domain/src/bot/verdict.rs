@@ -42,7 +42,7 @@ impl Bot {
     #[must_use]
     pub fn daily_limit(&self, counter: Counter, now: DateTime<Utc>) -> u32 {
         let chosen = self.limits_at(now).of(counter).min(counter.ceiling());
-        let warming_up = self.first_live_at.is_none_or(|first| now < first + TimeDelta::days(WARM_UP_DAYS));
+        let warming_up = self.first_live_at.is_none_or(|first| now < warmed_up_at(first));
         let limit = if warming_up { chosen.min(counter.warm_up()) } else { chosen };
         let halved = self.kind_blocks.iter().any(|(kind, block)| {
             Counter::from(*kind) == counter && block.halved_until.is_some_and(|until| now < until)
@@ -75,7 +75,7 @@ impl Bot {
     /// Whether `kind` may be reserved at `now` in `mode`, with `requests` gateway calls.
     #[must_use]
     pub fn verdict(&self, kind: ActionKind, mode: Mode, requests: u32, now: DateTime<Utc>) -> Verdict {
-        if let Some(until) = self.slow_down.as_ref().map(|slow| slow.until).filter(|until| now < *until) {
+        if let Some(until) = self.slowed_down_until(now) {
             return wait(SuppressReason::SlowDown, Some(until));
         }
         if self.stopped_modules.contains(&kind) {
@@ -96,30 +96,57 @@ impl Bot {
         }
     }
 
+    /// Whether an automated read of `count` gateway calls may be made at `now`.
+    #[must_use]
+    pub fn request_verdict(&self, count: u32, now: DateTime<Utc>) -> Verdict {
+        match self.slowed_down_until(now) {
+            Some(until) => wait(SuppressReason::SlowDown, Some(until)),
+            None => self.allowance(Mode::Live, Counter::Request, count, now),
+        }
+    }
+
+    /// Until when the platform asked the account to slow down, if it still holds at `now`.
+    #[must_use]
+    pub fn slowed_down_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.slow_down.as_ref().map(|slow| slow.until).filter(|until| now < *until)
+    }
+
     /// Whether `count` of `counter` fit into the hour and the day at `now`.
     #[must_use]
     pub fn allowance(&self, mode: Mode, counter: Counter, count: u32, now: DateTime<Utc>) -> Verdict {
-        for (window, reason) in [(Window::Day, SuppressReason::DayLimit), (Window::Hour, SuppressReason::HourLimit)] {
+        if count == 0 {
+            return Verdict::Free;
+        }
+        for (window, full) in [(Window::Day, SuppressReason::DayLimit), (Window::Hour, SuppressReason::HourLimit)] {
             let limit = self.limit(counter, window, now);
-            if count > 0 && limit == 0 {
-                return Verdict::Wait(Wait {
-                    reason: SuppressReason::LimitZero,
-                    counter: Some(counter),
-                    window: Some(window),
-                    frees_at: None,
-                });
+            if self.used(mode, counter, window, now).saturating_add(count) <= limit {
+                continue;
             }
-            let used = self.used(mode, counter, window, now);
-            if used + count > limit {
-                let reserved = self.reserved.get(&(mode, counter));
-                return Verdict::Wait(Wait {
-                    reason,
-                    counter: Some(counter),
-                    window: Some(window),
-                    frees_at: reserved.and_then(|reserved| reserved.frees_at(window, now, count, limit)),
-                });
-            }
+            let reason = if limit == 0 { SuppressReason::LimitZero } else { full };
+            let frees_at = if count > limit {
+                self.limit_reaches(counter, window, count, now)
+            } else {
+                self.reserved.get(&(mode, counter)).and_then(|reserved| reserved.frees_at(window, now, count, limit))
+            };
+            return Verdict::Wait(Wait { reason, counter: Some(counter), window: Some(window), frees_at });
         }
         Verdict::Free
     }
+
+    /// When the limit reaches `count` by itself: a raise takes effect, the warm-up or a halving ends.
+    fn limit_reaches(&self, counter: Counter, window: Window, count: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let raise = self.raised_limits.as_ref().map(|(_, from)| *from);
+        let warmed_up = self.first_live_at.map(warmed_up_at);
+        let halvings = self.kind_blocks.values().filter_map(|block| block.halved_until);
+        raise
+            .into_iter()
+            .chain(warmed_up)
+            .chain(halvings)
+            .filter(|change| now < *change && self.limit(counter, window, *change) >= count)
+            .min()
+    }
+}
+
+fn warmed_up_at(first_live_at: DateTime<Utc>) -> DateTime<Utc> {
+    first_live_at + TimeDelta::days(WARM_UP_DAYS)
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::state::Window;
 
+/// How much longer than the longest window a reservation is kept.
+const SPARE: TimeDelta = TimeDelta::hours(1);
+
 impl Window {
     /// How long the window is.
     #[must_use]
@@ -23,22 +26,24 @@ impl Window {
 pub struct Reserved(VecDeque<(DateTime<Utc>, u32)>);
 
 impl Reserved {
-    /// Adds `count` at `at` and forgets what no window can see any more.
+    /// Adds `count` at `at` and forgets what no window can see any more, with an hour to spare for clocks that differ.
     pub fn add(&mut self, at: DateTime<Utc>, count: u32) {
         if count == 0 {
             return;
         }
-        while self.0.front().is_some_and(|(oldest, _)| *oldest <= at - Window::Day.length()) {
+        while self.0.front().is_some_and(|(oldest, _)| *oldest <= at - Window::Day.length() - SPARE) {
             self.0.pop_front();
         }
-        self.0.push_back((at, count));
+        // Nearly always at the end; a clock that is behind another's puts it before.
+        let place = self.0.iter().rposition(|(earlier, _)| *earlier <= at).map_or(0, |index| index + 1);
+        self.0.insert(place, (at, count));
     }
 
     /// How much lies in the window that ends at `now`.
     #[must_use]
     pub fn used(&self, window: Window, now: DateTime<Utc>) -> u32 {
         let since = now - window.length();
-        self.0.iter().filter(|(at, _)| *at > since).map(|(_, count)| count).sum()
+        self.0.iter().filter(|(at, _)| *at > since).fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// When `count` more fit into the window under `limit`; `None` when they never do.
@@ -50,11 +55,11 @@ impl Reserved {
         let mut used = self.used(window, now);
         let since = now - window.length();
         for (at, old) in self.0.iter().filter(|(at, _)| *at > since) {
-            if used + count <= limit {
+            if used.saturating_add(count) <= limit {
                 break;
             }
-            used -= old;
-            if used + count <= limit {
+            used = used.saturating_sub(*old);
+            if used.saturating_add(count) <= limit {
                 return Some(*at + window.length());
             }
         }

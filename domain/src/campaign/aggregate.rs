@@ -107,15 +107,20 @@ fn check(draft: Draft) -> Result<Definition, CampaignError> {
     }
     let source = match draft.source {
         DraftSource::Hashtag { name, tab } => Source::Hashtag { name: hashtag(&name)?, tab },
-        DraftSource::Location { location_pk, tab } => {
-            let location_pk = location_pk
-                .trim()
-                .parse()
-                .map_err(|_| CampaignError::InvalidLocation { given: location_pk.chars().take(40).collect() })?;
-            Source::Location { location_pk, tab }
-        }
+        DraftSource::Location { location_pk, tab } => Source::Location { location_pk: location(&location_pk)?, tab },
     };
     Ok(Definition { name, module: draft.module, source, max_targets: draft.max_targets })
+}
+
+/// The platform's number of a place: digits, above zero and within 63 bits, as readers keep it in a signed column.
+fn location(given: &str) -> Result<u64, CampaignError> {
+    let digits = given.trim();
+    Some(digits)
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse::<i64>().ok())
+        .and_then(|number| u64::try_from(number).ok())
+        .filter(|number| *number > 0)
+        .ok_or_else(|| CampaignError::InvalidLocation { given: digits.chars().take(40).collect() })
 }
 
 fn hashtag(given: &str) -> Result<String, CampaignError> {
@@ -127,12 +132,23 @@ fn hashtag(given: &str) -> Result<String, CampaignError> {
         return invalid("is empty".to_owned());
     }
     if length > LONGEST_HASHTAG {
-        return invalid(format!("has {length}"));
+        return invalid(format!("has {length} characters"));
     }
-    if let Some(odd) = name.chars().find(|letter| !letter.is_alphanumeric() && *letter != '_') {
+    if let Some(odd) = name.chars().find(|letter| !may_be_in_hashtag(*letter)) {
         return invalid(format!("has {odd:?}"));
     }
     Ok(name)
+}
+
+/// Letters, digits and underscores, and what other scripts write words with: marks, joiners, signs.
+fn may_be_in_hashtag(letter: char) -> bool {
+    if letter.is_ascii() {
+        return letter.is_ascii_alphanumeric() || letter == '_';
+    }
+    let joiner = matches!(letter, '\u{200C}' | '\u{200D}');
+    let punctuation = matches!(letter, '\u{00A1}'..='\u{00BF}' | '\u{2000}'..='\u{206F}' | '\u{3000}'..='\u{303F}');
+    let is_word = letter.is_alphanumeric() || joiner || !punctuation;
+    is_word && !letter.is_whitespace() && !letter.is_control()
 }
 
 impl Decide for Campaign {

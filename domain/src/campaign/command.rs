@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::event::{HashtagTab, Module};
 use crate::ids::{BotId, CampaignId};
+use crate::variants::variants;
 
 /// A definition as a person gave it, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +37,4 @@ pub enum CampaignCommand {
     Archive { at: DateTime<Utc> },
 }
 
-impl CampaignCommand {
-    /// The name that refusals and logs show.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Define { .. } => "Define",
-            Self::Revise { .. } => "Revise",
-            Self::Archive { .. } => "Archive",
-        }
-    }
-}
+variants!(CampaignCommand, " The name that refusals and logs show.", [Define, Revise, Archive,]);

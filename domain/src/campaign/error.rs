@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::variants::codes;
+
 /// Why a campaign refuses a command. Nothing is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CampaignError {
@@ -17,16 +19,10 @@ pub enum CampaignError {
     InvalidMaxTargets { given: u32 },
 }
 
-impl CampaignError {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotAllowed { .. } => "CAMPAIGN_COMMAND_NOT_ALLOWED",
-            Self::InvalidName { .. } => "CAMPAIGN_INVALID_NAME",
-            Self::InvalidHashtag { .. } => "CAMPAIGN_INVALID_HASHTAG",
-            Self::InvalidLocation { .. } => "CAMPAIGN_INVALID_LOCATION",
-            Self::InvalidMaxTargets { .. } => "CAMPAIGN_INVALID_MAX_TARGETS",
-        }
-    }
-}
+codes!(CampaignError {
+    NotAllowed = "CAMPAIGN_COMMAND_NOT_ALLOWED",
+    InvalidName = "CAMPAIGN_INVALID_NAME",
+    InvalidHashtag = "CAMPAIGN_INVALID_HASHTAG",
+    InvalidLocation = "CAMPAIGN_INVALID_LOCATION",
+    InvalidMaxTargets = "CAMPAIGN_INVALID_MAX_TARGETS",
+});

@@ -11,6 +11,7 @@ use crate::bot::ActionKind;
 use crate::bot::UnknownName;
 use crate::bot::named;
 use crate::ids::{BotId, CampaignId};
+use crate::variants::variants;
 
 named!(
     /// What a campaign does to its targets.
@@ -70,17 +71,7 @@ pub enum CampaignEvent {
     CampaignArchived { at: DateTime<Utc> },
 }
 
-impl CampaignEvent {
-    /// The stored name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::CampaignDefined { .. } => "CampaignDefined",
-            Self::CampaignRevised { .. } => "CampaignRevised",
-            Self::CampaignArchived { .. } => "CampaignArchived",
-        }
-    }
-}
+variants!(CampaignEvent, " The stored name.", [CampaignDefined, CampaignRevised, CampaignArchived,]);
 
 impl DomainEvent for CampaignEvent {
     fn event_type(&self) -> String {

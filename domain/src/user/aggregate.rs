@@ -95,7 +95,7 @@ impl User {
 
 /// A user name in its stored form, or why it is none.
 pub fn normal_username(given: &str) -> Result<String, UserError> {
-    let name = given.trim().to_lowercase();
+    let name = given.trim().to_ascii_lowercase();
     let valid = (3..=40).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::event::Role;
 use crate::ids::{CredentialId, UserId};
+use crate::variants::variants;
 
 /// What may be asked of a user.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,14 +27,4 @@ pub enum UserCommand {
     },
 }
 
-impl UserCommand {
-    /// The name that refusals and logs show.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Register { .. } => "Register",
-            Self::ChangePassword { .. } => "ChangePassword",
-            Self::Deactivate { .. } => "Deactivate",
-        }
-    }
-}
+variants!(UserCommand, " The name that refusals and logs show.", [Register, ChangePassword, Deactivate,]);

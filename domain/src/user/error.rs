@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::variants::codes;
+
 /// Why a user refuses a command. Nothing is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UserError {
@@ -11,13 +13,7 @@ pub enum UserError {
     InvalidUsername,
 }
 
-impl UserError {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotAllowed { .. } => "USER_COMMAND_NOT_ALLOWED",
-            Self::InvalidUsername => "USER_INVALID_USERNAME",
-        }
-    }
-}
+codes!(UserError {
+    NotAllowed = "USER_COMMAND_NOT_ALLOWED",
+    InvalidUsername = "USER_INVALID_USERNAME",
+});

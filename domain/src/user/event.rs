@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bot::UnknownName;
 use crate::bot::named;
 use crate::ids::{CredentialId, UserId};
+use crate::variants::variants;
 
 named!(
     /// What a user may see and do.
@@ -42,17 +43,7 @@ pub enum UserEvent {
     },
 }
 
-impl UserEvent {
-    /// The stored name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::UserRegistered { .. } => "UserRegistered",
-            Self::PasswordChanged { .. } => "PasswordChanged",
-            Self::UserDeactivated { .. } => "UserDeactivated",
-        }
-    }
-}
+variants!(UserEvent, " The stored name.", [UserRegistered, PasswordChanged, UserDeactivated,]);
 
 impl DomainEvent for UserEvent {
     fn event_type(&self) -> String {

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use cqrs_es::Aggregate;
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+use cqrs_es::{Aggregate, DomainEvent};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
@@ -13,6 +13,7 @@ use crate::campaign::{Campaign, CampaignEvent};
 use crate::decide::Decide;
 use crate::ids::{BotId, CampaignId, UserId};
 use crate::user::{User, UserEvent};
+use crate::variants::codes;
 
 /// Any event of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,19 +38,19 @@ pub enum DecodeError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("{event_type} of {aggregate_type} is stored in version {stored}; this program knows version {known}")]
+    UnknownVersion { aggregate_type: String, event_type: String, stored: String, known: String },
+    #[error("an event stored as {event_type} of {aggregate_type} holds a {payload_type}")]
+    NameMismatch { aggregate_type: String, event_type: String, payload_type: String },
 }
 
-impl DecodeError {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownAggregate { .. } => "EVENT_UNKNOWN_AGGREGATE",
-            Self::InvalidId { .. } => "EVENT_INVALID_ID",
-            Self::InvalidPayload { .. } => "EVENT_INVALID_PAYLOAD",
-        }
-    }
-}
+codes!(DecodeError {
+    UnknownAggregate = "EVENT_UNKNOWN_AGGREGATE",
+    InvalidId = "EVENT_INVALID_ID",
+    InvalidPayload = "EVENT_INVALID_PAYLOAD",
+    UnknownVersion = "EVENT_UNKNOWN_VERSION",
+    NameMismatch = "EVENT_NAME_MISMATCH",
+});
 
 impl AnyEvent {
     /// Decodes a stored event through the upcasters of its aggregate.
@@ -98,6 +99,16 @@ pub fn upcast(event: SerializedEvent, upcasters: &[Box<dyn EventUpcaster>]) -> S
     })
 }
 
+/// Whether two versions are the same: `2` and `2.0.0` are.
+fn same_version(one: &str, other: &str) -> bool {
+    let parts = |version: &str| {
+        let mut parts: Vec<_> = version.split('.').map(str::to_owned).collect();
+        parts.resize(3, "0".to_owned());
+        parts
+    };
+    one == other || parts(one) == parts(other)
+}
+
 #[derive(Clone, Copy)]
 struct Stored<'a> {
     aggregate_type: &'a str,
@@ -119,25 +130,53 @@ impl Stored<'_> {
         A::Event: DeserializeOwned,
     {
         let upcasters = A::upcasters();
-        let payload = if upcasters.is_empty() {
-            payload
-        } else {
-            let event = SerializedEvent::new(
-                self.aggregate_id.to_owned(),
-                0,
-                self.aggregate_type.to_owned(),
-                self.event_type.to_owned(),
-                self.event_version.to_owned(),
-                payload,
-                Value::Null,
-            );
-            upcast(event, &upcasters).payload
-        };
-        serde_json::from_value(payload).map_err(|source| DecodeError::InvalidPayload {
+        if upcasters.is_empty() {
+            return self.read::<A>(payload);
+        }
+        let event = SerializedEvent::new(
+            self.aggregate_id.to_owned(),
+            0,
+            self.aggregate_type.to_owned(),
+            self.event_type.to_owned(),
+            self.event_version.to_owned(),
+            payload,
+            Value::Null,
+        );
+        let event = upcast(event, &upcasters);
+        Stored { event_type: &event.event_type, event_version: &event.event_version, ..self }.read::<A>(event.payload)
+    }
+
+    /// Reads a payload of the newest shape; a row that says otherwise is never taken for one.
+    fn read<A: Decide>(self, payload: Value) -> Result<A::Event, DecodeError>
+    where
+        A::Event: DeserializeOwned,
+    {
+        let event: A::Event = serde_json::from_value(payload).map_err(|source| DecodeError::InvalidPayload {
             aggregate_type: self.aggregate_type.to_owned(),
             event_type: self.event_type.to_owned(),
             event_version: self.event_version.to_owned(),
             source,
-        })
+        })?;
+        let known = event.event_version();
+        if !same_version(&known, self.event_version) {
+            return Err(DecodeError::UnknownVersion {
+                aggregate_type: self.aggregate_type.to_owned(),
+                event_type: self.event_type.to_owned(),
+                stored: self.event_version.to_owned(),
+                known,
+            });
+        }
+        let payload_type = event.event_type();
+        if payload_type != self.event_type {
+            return Err(DecodeError::NameMismatch {
+                aggregate_type: self.aggregate_type.to_owned(),
+                event_type: self.event_type.to_owned(),
+                payload_type,
+            });
+        }
+        Ok(event)
     }
 }
+
+#[cfg(test)]
+mod tests;
