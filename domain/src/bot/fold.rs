@@ -197,12 +197,11 @@ impl Bot {
                 }
             }
             BotEvent::DryRunFinished { plan_hash, .. } => {
-                if !self.dry_runs.contains(&plan_hash) {
-                    if self.dry_runs.len() == REMEMBERED_DRY_RUNS {
-                        self.dry_runs.pop_front();
-                    }
-                    self.dry_runs.push_back(plan_hash);
+                self.dry_runs.retain(|known| *known != plan_hash);
+                if self.dry_runs.len() == REMEMBERED_DRY_RUNS {
+                    self.dry_runs.pop_front();
                 }
+                self.dry_runs.push_back(plan_hash);
             }
             _ => {}
         }
