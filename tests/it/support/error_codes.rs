@@ -1,4 +1,5 @@
-//! The codes of every error, read from the source: what each `fn code` can answer, and what failures are made with.
+//! The codes of every error, read from the source: what each `fn code` (or the `codes!` that writes one) can
+//! answer, and what failures are made with.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,10 @@ pub fn of(files: &[SourceFile]) -> BTreeMap<String, String> {
     let mut codes = BTreeMap::new();
     for file in files {
         let code = file.code();
-        let answers = code.match_indices("fn code(").map(|(at, _)| body(&code[at..]));
+        let answers = ["fn code(", "codes!("]
+            .into_iter()
+            .flat_map(|start| code.match_indices(start))
+            .map(|(at, _)| body(&code[at..]));
         let failures = code.match_indices("Failure::new(").map(|(at, _)| first_argument(&code[at..]));
         for part in answers.chain(failures) {
             for word in literals(part).filter(|word| is_code(word)) {
