@@ -98,6 +98,19 @@ impl Work {
         }
     }
 
+    /// The lower, the sooner: what a person waits for, then what keeps the books right, then the work itself.
+    #[must_use]
+    pub const fn priority(&self) -> i16 {
+        match self {
+            Self::Login { .. } | Self::TestConnection {} => 10,
+            Self::SettleAction { .. } => 20,
+            Self::RunCampaign { .. } => 30,
+            Self::PerformAction(_) => 40,
+            Self::FinishRun { .. } => 50,
+            Self::EraseSecrets { .. } => 60,
+        }
+    }
+
     /// The stored form: `payload` of the command.
     #[must_use]
     pub fn payload(&self) -> Value {
