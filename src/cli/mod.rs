@@ -1,5 +1,6 @@
 //! The command line: the tree of commands, and the one place where a failure becomes an exit status.
 
+mod bench;
 mod config;
 mod migrate;
 mod postgres;
@@ -37,6 +38,9 @@ enum Command {
     Config(config::ConfigCommand),
     /// Bring the database to the newest schema
     Migrate(SettingFlags),
+    /// Measure this machine, on a database of its own
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Run a command beside a throw-away PostgreSQL for tests
     #[command(hide = true)]
     Postgres(postgres::PostgresCommand),
@@ -118,6 +122,7 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
+        Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Postgres(command) => block_on(postgres::run(command)),
     }
 }

@@ -1,0 +1,38 @@
+//! `reprise bench`: measures this machine. It never touches data that is kept: it runs on a database of its own.
+
+mod append;
+mod contender;
+mod history;
+mod measure;
+mod replay;
+mod workbench;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::SettingFlags;
+use crate::failure::Failure;
+use crate::output::Output;
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Events a second: bare postgres-es, our repository, and the limit of the machine
+    Append(append::AppendBench),
+    /// How long a bot of 100,000 events takes to load, from the log and from its snapshot
+    Replay(replay::ReplayBench),
+}
+
+pub async fn run(command: BenchCommand, output: Output) -> Result<ExitCode, Failure> {
+    match command {
+        BenchCommand::Append(bench) => append::run(bench, output).await,
+        BenchCommand::Replay(bench) => replay::run(bench, output).await,
+    }
+}
+
+/// The settings, with logs of trouble only.
+fn prepare(flags: &SettingFlags) -> Result<crate::config::Config, Failure> {
+    let config = flags.load()?;
+    crate::telemetry::start("warn", config.log_format)?;
+    Ok(config)
+}
