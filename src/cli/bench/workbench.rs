@@ -24,15 +24,12 @@ impl Workbench {
     pub async fn open(config: &Config) -> Result<Self, Failure> {
         let mut config = config.clone();
         config.database_connections = CONNECTIONS;
-        let folder = match config.database_url {
-            Some(_) => None,
-            None => {
-                let folder = config.data_dir.join(format!("bench-{}", std::process::id()));
-                make(&config.data_dir)?;
-                config.data_dir.clone_from(&folder);
-                Some(folder)
-            }
-        };
+        let mut folder = None;
+        if config.database_url.is_none() {
+            make(&config.data_dir)?;
+            config.data_dir.push(format!("bench-{}", std::process::id()));
+            folder = Some(config.data_dir.clone());
+        }
         let database = Database::open(&config).await?;
         let workbench = Self { database, folder };
         if let Err(failure) = workbench.prepare().await {
