@@ -2,12 +2,14 @@
 //! commands, sealed secrets). It decides nothing about bots; that is the domain's.
 
 pub mod command_bus;
+pub mod command_queue;
 pub mod decode;
 pub mod embedded;
 pub mod error;
 pub mod event;
 pub mod event_store;
 pub mod failpoint;
+pub mod lease;
 pub mod loader;
 pub mod log;
 pub mod merkle;
