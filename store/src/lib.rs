@@ -1,6 +1,7 @@
 //! Where events are kept: the log, its repositories and what stands beside them (leases, durable
 //! commands, sealed secrets). It decides nothing about bots; that is the domain's.
 
+pub mod audit;
 pub mod command_bus;
 pub mod command_queue;
 pub mod decode;
