@@ -1,0 +1,3 @@
+//! The tests of the workers crate, as one binary.
+
+mod platform;
