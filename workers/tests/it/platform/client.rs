@@ -88,7 +88,7 @@ async fn a_retry_that_would_pass_the_deadline_is_not_begun() {
 
 #[tokio::test]
 async fn a_write_ends_before_its_deadline_and_is_in_doubt() {
-    let server = RawServer::with(RawReply { delay: Duration::from_secs(60), ..RawReply::new(200, "true") }).await;
+    let server = RawServer::with(RawReply { silent: true, ..RawReply::new(200, "true") }).await;
     let gateway = client(&server.url);
     let until = Call::of(AccountId::from_uuid(Uuid::nil()), Deadline::within(Duration::from_millis(300)));
     let begun = Instant::now();
@@ -109,7 +109,7 @@ async fn a_call_whose_deadline_has_passed_is_not_sent() {
 
 #[tokio::test]
 async fn the_clients_own_limit_ends_a_call_without_a_deadline() {
-    let server = RawServer::with(RawReply { delay: Duration::from_secs(60), ..RawReply::new(200, "true") }).await;
+    let server = RawServer::with(RawReply { silent: true, ..RawReply::new(200, "true") }).await;
     let gateway = client_with(&server.url, |config| config.call_timeout = Duration::from_millis(200));
     let forever = Call::of(AccountId::from_uuid(Uuid::nil()), Deadline::NONE);
     let error = gateway.follow(forever, &session(), &5.into()).await.expect_err("no answer");

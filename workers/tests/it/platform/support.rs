@@ -161,12 +161,13 @@ pub struct RawReply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
-    pub delay: Duration,
+    /// Never answers.
+    pub silent: bool,
 }
 
 impl RawReply {
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO }
+        Self { status, headers: Vec::new(), body: body.into(), silent: false }
     }
 }
 
@@ -218,7 +219,9 @@ async fn respond(book: &Mutex<Vec<Seen>>, build: String, reply: RawReply, reques
     if is_build {
         return Response::new(build.into());
     }
-    tokio::time::sleep(reply.delay).await;
+    if reply.silent {
+        std::future::pending::<()>().await;
+    }
     let mut response = Response::new(reply.body.into());
     *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status");
     for (name, value) in reply.headers {
@@ -229,12 +232,12 @@ async fn respond(book: &Mutex<Vec<Seen>>, build: String, reply: RawReply, reques
 
 /// Asks again until the answer is there; fails after two seconds.
 pub async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
-    let patience = tokio::time::Instant::now() + Duration::from_secs(2);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(tokio::time::Instant::now() < patience, "it did not happen in time");
+        assert!(tokio::time::Instant::now() < deadline, "it did not happen in time");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
