@@ -33,11 +33,7 @@ impl Bot {
         if !matches!(self.state, BotState::LoggedOut | BotState::Error) {
             return self.refuse("LinkAccount");
         }
-        let given = username.trim();
-        let username = given.strip_prefix('@').unwrap_or(given).to_ascii_lowercase();
-        if !is_username(&username) {
-            return Err(BotError::InvalidUsername { username: username.chars().take(60).collect() });
-        }
+        let username = normal_account_name(&username)?;
         if !consent.trim().eq_ignore_ascii_case("yes") {
             return Err(BotError::ConsentMissing);
         }
@@ -90,6 +86,17 @@ fn abandoned(open: &Reservation, at: DateTime<Utc>) -> BotEvent {
         Mode::DryRun => {
             BotEvent::ActionFailed { action_id, kind, local_day, class: FailureClass::SkipTarget, code, at }
         }
+    }
+}
+
+/// The name of an Instagram account in its stored form, or why it is none.
+pub fn normal_account_name(given: &str) -> Result<String, BotError> {
+    let given = given.trim();
+    let name = given.strip_prefix('@').unwrap_or(given).to_ascii_lowercase();
+    if is_username(&name) {
+        Ok(name)
+    } else {
+        Err(BotError::InvalidUsername { username: name.chars().take(60).collect() })
     }
 }
 

@@ -230,6 +230,12 @@ impl Bot {
         self.dry_runs.contains(plan)
     }
 
+    /// When the account first acted for real; the warm-up counts from there.
+    #[must_use]
+    pub const fn first_live_at(&self) -> Option<DateTime<Utc>> {
+        self.first_live_at
+    }
+
     /// Limits that will hold from an instant on, if any were raised.
     #[must_use]
     pub const fn raised_limits(&self) -> Option<&(Limits, DateTime<Utc>)> {

@@ -23,6 +23,7 @@ mod upcast;
 mod verdict;
 mod windows;
 
+pub use account::normal_account_name;
 pub use aggregate::{Account, Authorization, Bot, Enablement, Login, Reservation};
 pub use command::{BotCommand, NewReservation, Outcome};
 pub use error::BotError;
