@@ -33,6 +33,7 @@ pub async fn run(command: BenchCommand, output: Output) -> Result<ExitCode, Fail
 /// The settings, with logs of trouble only.
 fn prepare(flags: &SettingFlags) -> Result<crate::config::Config, Failure> {
     let config = flags.load()?;
-    crate::telemetry::start("warn", config.log_format)?;
+    // At the limit statements are slow, and that is what is measured.
+    crate::telemetry::start("warn,sqlx::query=off", config.log_format)?;
     Ok(config)
 }
