@@ -118,6 +118,20 @@ impl CommandQueue {
         self.settle(claim, &settlement).await
     }
 
+    /// It shall not be done any more; the holder says why.
+    pub async fn withdraw(&self, claim: &Claim, reason: &str) -> Result<(), QueueError> {
+        let settlement = Settlement {
+            status: CommandStatus::Cancelled,
+            fails: false,
+            not_before: None,
+            code: Some("COMMAND_CANCELLED"),
+            reason: Some(reason),
+            result: None,
+        };
+        self.settle(claim, &settlement).await?;
+        Ok(())
+    }
+
     async fn settle(&self, claim: &Claim, settlement: &Settlement<'_>) -> Result<CommandStatus, QueueError> {
         let settled: Option<String> = sqlx::query_scalar(
             "UPDATE commands
@@ -138,7 +152,7 @@ impl CommandQueue {
                     END,
                     result = $10::json,
                     settled_at = CASE
-                        WHEN $5 IN ('DONE', 'DEAD')
+                        WHEN $5 IN ('DONE', 'DEAD', 'CANCELLED')
                           OR cancel_requested
                           OR $6 AND attempt + 1 >= max_attempts THEN clock_timestamp()
                     END

@@ -1,0 +1,4 @@
+-- How far a run is, settled commands included.
+CREATE INDEX commands_group_kind_idx
+    ON commands (group_key, kind)
+ WHERE group_key IS NOT NULL;
