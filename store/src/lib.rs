@@ -18,6 +18,7 @@ pub mod migration;
 pub mod repository;
 pub mod snapshot;
 pub mod testing;
+pub mod vault;
 pub mod wakeup;
 pub mod writer;
 

@@ -15,3 +15,4 @@ mod snapshot;
 mod support;
 mod testing;
 mod trouble;
+mod vault;
