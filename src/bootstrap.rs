@@ -2,4 +2,5 @@
 
 pub mod core;
 pub mod database;
+pub mod platform;
 pub mod running;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
 
-pub use scaled::{ClockError, ScaledClock};
+pub use scaled::{ClockError, FASTEST, ScaledClock};
 
 /// The machine's time. Only this module asks for it.
 #[expect(clippy::disallowed_methods, reason = "this is the owner of the machine's clock")]

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod migrate;
 mod postgres;
+mod sandbox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     Config(config::ConfigCommand),
     /// Bring the database to the newest schema
     Migrate(SettingFlags),
+    /// Run the sandbox platform alone
+    Sandbox(sandbox::SandboxCommand),
     /// Measure this machine, on a database of its own
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -122,6 +125,7 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
+        Command::Sandbox(command) => block_on(sandbox::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Postgres(command) => block_on(postgres::run(command)),
     }

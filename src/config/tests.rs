@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::check::default_data_dir;
 use super::*;
+use crate::failure::Failure;
 
 type Texts = BTreeMap<String, String>;
 
@@ -112,4 +114,42 @@ fn every_setting_is_described_once() {
     let described: Vec<_> = describe(&layers).into_iter().map(|row| row.0).collect();
     let keys: std::collections::BTreeSet<_> = described.iter().collect();
     assert_eq!(keys.len(), SETTINGS.len());
+}
+
+#[test]
+fn fast_clock_is_refused_with_a_gateway() {
+    let variables = texts(&[
+        ("REPRISE_GATEWAY_URL", "http://127.0.0.1:8000"),
+        ("REPRISE_CLOCK_SPEED", "60"),
+        ("REPRISE_DATA_DIR", "/a"),
+    ]);
+    let error = load(&Texts::new(), &variables, None).expect_err("not with a gateway");
+    assert_eq!(error.code(), "CONFIG_CLOCK_WITH_GATEWAY");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for (variable, value) in [
+        ("REPRISE_CLOCK_SPEED", "0.5"),
+        ("REPRISE_CLOCK_SPEED", "NaN"),
+        ("REPRISE_DATABASE_CONNECTIONS", "1"),
+        ("REPRISE_WORKER_CONCURRENCY", "0"),
+    ] {
+        let variables = texts(&[(variable, value), ("REPRISE_DATA_DIR", "/a")]);
+        let error = load(&Texts::new(), &variables, None).expect_err(variable);
+        assert_eq!(error.code(), "CONFIG_INVALID_VALUE", "{variable}={value}");
+    }
+}
+
+#[test]
+fn origins_are_hosts_without_paths() {
+    let of = |origins: &str| {
+        let variables = texts(&[("REPRISE_PUBLIC_ORIGINS", origins), ("REPRISE_DATA_DIR", "/a")]);
+        load(&Texts::new(), &variables, None).map(|config| config.public_origins).ok()
+    };
+    let two = ["https://a.example".to_owned(), "http://localhost:8080".to_owned()];
+    assert_eq!(of("https://a.example, http://localhost:8080"), Some(two.to_vec()));
+    assert_eq!(of("https://a.example/path"), None);
+    assert_eq!(of("a.example"), None);
+    assert_eq!(of("https://me@a.example"), None);
 }

@@ -3,6 +3,8 @@
 use store::StoreError;
 use store::embedded::EmbeddedError;
 use store::testing::TestingError;
+use workers::platform::GatewayConfigError;
+use workers::platform::sandbox::SandboxError;
 
 use super::{Exit, Failure};
 use crate::clock::ClockError;
@@ -59,5 +61,25 @@ impl From<ClockError> for Failure {
             }
         };
         Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        let (exit, hint) = match &error {
+            SandboxError::Listen { .. } => (Exit::Unavailable, "choose another address or port for the sandbox"),
+            SandboxError::Ledger { .. } => (Exit::Io, "make the file readable and writable for this user"),
+            SandboxError::LedgerLine { .. } => (Exit::Data, "move the file away to begin with a new sandbox"),
+            SandboxError::OtherSeed { .. } => (Exit::Data, "use the seed of the file, or move the file away"),
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
+    }
+}
+
+impl From<GatewayConfigError> for Failure {
+    fn from(error: GatewayConfigError) -> Self {
+        Self::new(error.code(), Exit::Config, error.to_string())
+            .hint("set gateway_url to http://host:port")
+            .caused_by_sources_of(error)
     }
 }
