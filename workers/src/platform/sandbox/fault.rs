@@ -52,7 +52,7 @@ pub struct Fault {
     /// A pk or a user name; absent for every account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Such as `POST /media/like`; absent for every route of the gateway.
+    /// Such as `POST /media/like`; absent for every call that logs in or names a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     /// How many matching calls go by first.
@@ -102,6 +102,8 @@ impl Fault {
 /// A call, as far as faults look at it.
 pub(super) struct Met<'a> {
     pub(super) route: &'a str,
+    /// The gateway about itself, such as `GET /build`; only a fault that names the route meets it.
+    pub(super) is_service: bool,
     pub(super) account_pk: Option<&'a str>,
     pub(super) account_name: Option<&'a str>,
 }
@@ -154,7 +156,11 @@ impl Armed {
             Some(account) => call.account_pk == Some(account) || call.account_name == Some(account),
             None => true,
         };
-        if !account_fits || self.fault.route.as_deref().is_some_and(|route| route != call.route) {
+        let route_fits = match self.fault.route.as_deref() {
+            Some(route) => route == call.route,
+            None => !call.is_service,
+        };
+        if !account_fits || !route_fits {
             return false;
         }
         if self.skip > 0 {

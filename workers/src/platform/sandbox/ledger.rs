@@ -165,9 +165,14 @@ impl Ledger {
             line.push('\n');
             line
         });
+        let begun_at = file.stream_position();
         let written = line.map_err(std::io::Error::from).and_then(|line| file.write_all(line.as_bytes()));
         if let Err(error) = written {
             tracing::error!(%error, "the sandbox cannot write its ledger");
+            // Half a line in the middle would make the file useless.
+            if let Ok(begun_at) = begun_at {
+                let _ = file.set_len(begun_at).and_then(|()| file.seek(SeekFrom::Start(begun_at)));
+            }
         }
     }
 

@@ -160,7 +160,8 @@ impl Server {
         }
         let pk = account.map(|account| account.to_string());
         let name = account.and_then(|pk| state.world.person(pk)).map(|person| person.username.clone());
-        let met = Met { route: route.name, account_pk: pk.as_deref(), account_name: name.as_deref() };
+        let is_service = route.session == Session::None && !route.path.starts_with("/auth/");
+        let met = Met { route: route.name, is_service, account_pk: pk.as_deref(), account_name: name.as_deref() };
         let fault = state.faults.meet(&met);
         let session = header.filter(|_| route.session != Session::None);
         Ok((Call { route, params, account, session }, fault))

@@ -180,3 +180,67 @@ impl State {
             .map(|person| person.pk)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn epoch() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_750_000_000, 0).expect("a valid instant")
+    }
+
+    /// Writes of any kind on the first few people, media and stories, so that they meet each other.
+    fn effect(world: &World, kind: u8, index: usize, text: u8) -> Effect {
+        let person = *world.people.keys().nth(index % 8).expect("a person");
+        let media = *world.posts.keys().nth(index % 6).expect("a post");
+        let story = *world.stories.keys().nth(index % 3).expect("a story");
+        let text = format!("text {}", text % 2);
+        match kind % 10 {
+            0 => Effect::Like { media },
+            1 => Effect::Unlike { media },
+            2 => Effect::Follow { user: person },
+            3 => Effect::Unfollow { user: person },
+            4 => Effect::RemoveFollower { user: person },
+            5 => Effect::Comment { media, text, reply_to: None },
+            6 => Effect::MessagePeople { users: BTreeSet::from([person]), text },
+            7 => Effect::SeeStory { story },
+            8 => Effect::LikeStory { story },
+            _ => Effect::UnlikeStory { story },
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn a_restart_rebuilds_the_world_and_the_ledger_exactly(
+            writes in prop::collection::vec((any::<u8>(), 0_usize..48, any::<u8>(), 0_usize..3, any::<bool>()), 1..40),
+        ) {
+            let dir = tempfile::tempdir().expect("a folder");
+            let file = dir.path().join("ledger.jsonl");
+            let mut state = State::open(1, epoch(), Some(&file)).expect("a new ledger");
+            for (step, (kind, index, text, account, refuse)) in writes.into_iter().enumerate() {
+                let account = *state.world.people.keys().nth(account).expect("a person");
+                let now = epoch() + TimeDelta::seconds(i64::try_from(step).expect("few"));
+                let refuse = refuse.then(|| "FeedbackRequired".to_owned());
+                let asking = Asking { account: Some(account), session: None, now, injected: false, refuse };
+                let effect = effect(&state.world, kind, index, text);
+                // A refusal is an entry as well.
+                let _ = state.write(&asking, effect);
+            }
+            let rebuilt = State::open(1, epoch() + TimeDelta::days(9), Some(&file)).expect("the same ledger");
+            prop_assert_eq!(state.ledger.entries(), rebuilt.ledger.entries());
+            prop_assert_eq!(format!("{:?}", state.world.posts), format!("{:?}", rebuilt.world.posts));
+            prop_assert_eq!(format!("{:?}", state.world.stories), format!("{:?}", rebuilt.world.stories));
+            prop_assert_eq!(format!("{:?}", state.world.conversations), format!("{:?}", rebuilt.world.conversations));
+            for who in state.world.people.keys() {
+                prop_assert_eq!(state.world.following_of(*who), rebuilt.world.following_of(*who));
+            }
+        }
+    }
+}

@@ -172,6 +172,19 @@ async fn a_gateway_of_an_unknown_version_is_asked_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_write_is_not_sent_while_the_version_cannot_be_read() {
+    let world = World::new().await;
+    let media = world.media().await;
+    let fresh = client(&world.sandbox.url());
+    let raw = FaultKind::Raw { status: 503, content_type: None, body: String::new() };
+    world.sandbox.inject(Fault::new(raw).on("GET /build"));
+    let error = fresh.like(call(), &world.session, &media).await.expect_err("no version");
+    assert_eq!((error.kind, error.sent), (PlatformErrorKind::GatewayFailed, Sent::NotSent));
+    assert!(world.sandbox.ledger(None).is_empty());
+    fresh.like(call(), &world.session, &media).await.expect("a like");
+}
+
+#[tokio::test]
 async fn what_an_older_gateway_lacks_is_not_offered() {
     for (version, complete) in [("4.9.0", false), ("5.1.0", true), ("6.0.0", true)] {
         let server = RawServer::of_version(version, RawReply::new(200, "true")).await;

@@ -260,6 +260,17 @@ async fn faults_come_over_http_and_meet_only_their_calls() {
 }
 
 #[tokio::test]
+async fn a_fault_without_a_route_waits_for_a_call_of_an_account() {
+    let world = World::new().await;
+    world.sandbox.inject(Fault::new(FaultKind::LostRequest));
+    world.gateway.health(call()).await.expect("health");
+    world.gateway.build(call()).await.expect("a build");
+    let media = "11_22".parse().expect("an id");
+    let error = world.gateway.like(call(), &world.session, &media).await.expect_err("no answer");
+    assert_eq!(error.kind, PlatformErrorKind::AnswerLost);
+}
+
+#[tokio::test]
 async fn a_probability_repeats_with_its_seed_and_lasts_until_disarmed() {
     let world = World::new().await;
     let mut runs = Vec::new();
