@@ -2,5 +2,6 @@
 
 pub mod core;
 pub mod database;
+pub mod keys;
 pub mod platform;
 pub mod running;

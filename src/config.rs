@@ -63,6 +63,7 @@ pub struct Config {
     pub dry_run_waived: bool,
     pub worker_concurrency: usize,
     pub key_file: PathBuf,
+    pub cred_aes_keys: Option<Secret>,
     pub cred_aes_key_hex: Option<Secret>,
     pub log: String,
     pub log_format: LogFormat,

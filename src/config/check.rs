@@ -37,7 +37,8 @@ impl Config {
             dry_run_waived: texts.parse("dry_run_waived", "it is neither true nor false")?,
             worker_concurrency: texts.within("worker_concurrency", 1..=MOST_CONCURRENCY)?,
             key_file: texts.get("key_file").map_or_else(|| data_dir.join("keys"), PathBuf::from),
-            cred_aes_key_hex: texts.get("cred_aes_key_hex").map(|key| Secret::new(key.to_owned())),
+            cred_aes_keys: texts.secret("cred_aes_keys"),
+            cred_aes_key_hex: texts.secret("cred_aes_key_hex"),
             log: texts.get("log").unwrap_or("info").to_owned(),
             log_format: log_format(&texts)?,
             data_dir,
@@ -55,6 +56,10 @@ struct Texts<'a>(&'a Layers);
 impl<'a> Texts<'a> {
     fn get(&self, key: &str) -> Option<&'a str> {
         self.0.get(key).map(|given| given.value.trim()).filter(|text| !text.is_empty())
+    }
+
+    fn secret(&self, key: &str) -> Option<Secret> {
+        self.get(key).map(|text| Secret::new(text.to_owned()))
     }
 
     fn invalid(&self, key: &'static str, problem: impl Into<String>) -> ConfigError {

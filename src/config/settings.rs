@@ -131,12 +131,20 @@ pub const SETTINGS: &[Setting] = &[
         help: "File of the keys that seal passwords and sessions; made when it is missing",
     },
     Setting {
+        key: "cred_aes_keys",
+        default: Fallback::Unset("the key file"),
+        secret: true,
+        flag: None,
+        alias: Some("CRED_AES_KEYS"),
+        help: "Keys that seal passwords and sessions, as id:hex with commas between; the first seals, all open",
+    },
+    Setting {
         key: "cred_aes_key_hex",
         default: Fallback::Unset("the key file"),
         secret: true,
         flag: None,
         alias: Some("CRED_AES_KEY_HEX"),
-        help: "Key that seals passwords and sessions, 64 hexadecimal digits, instead of the key file",
+        help: "One key instead of a list, 64 hexadecimal digits",
     },
     Setting {
         key: "log",

@@ -3,6 +3,7 @@
 use store::StoreError;
 use store::embedded::EmbeddedError;
 use store::testing::TestingError;
+use store::vault::{KeyFileError, KeyringError};
 use workers::platform::GatewayConfigError;
 use workers::platform::sandbox::SandboxError;
 
@@ -81,5 +82,22 @@ impl From<GatewayConfigError> for Failure {
         Self::new(error.code(), Exit::Config, error.to_string())
             .hint("set gateway_url to http://host:port")
             .caused_by_sources_of(error)
+    }
+}
+
+impl From<KeyringError> for Failure {
+    fn from(error: KeyringError) -> Self {
+        Self::new(error.code(), Exit::Config, error.to_string()).hint(error.remedy())
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        let exit = match &error {
+            KeyFileError::NotPrivate { .. } | KeyFileError::NotOurs { .. } => Exit::NoPermission,
+            KeyFileError::Malformed { .. } => Exit::Config,
+            KeyFileError::Io { .. } | KeyFileError::Random(_) => Exit::Io,
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(error.remedy()).caused_by_sources_of(error)
     }
 }
