@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use domain::ids::BotId;
 use serde_json::Value;
-use sqlx::{QueryBuilder, Row};
+use sqlx::{PgConnection, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::{Claim, CommandQueue, CommandStatus, QueueError};
@@ -14,6 +14,8 @@ use super::{Claim, CommandQueue, CommandStatus, QueueError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelScope {
     Bot(BotId),
+    /// A bot's commands of these kinds.
+    Kinds(BotId, &'static [&'static str]),
     /// The group key, such as a run's id.
     Group(Uuid),
     Command(Uuid),
@@ -219,6 +221,16 @@ impl CommandQueue {
 
     /// Lets the held commands of a bot wait for their time again. Returns how many.
     pub async fn release_held(&self, bot_id: BotId) -> Result<u64, QueueError> {
+        let mut connection = self.pool.acquire().await?;
+        let released = Self::release_held_in(&mut connection, bot_id).await?;
+        if released > 0 {
+            self.wake();
+        }
+        Ok(released)
+    }
+
+    /// The same in the caller's transaction. Whoever commits it calls [`Self::wake`] afterwards.
+    pub async fn release_held_in(db: &mut PgConnection, bot_id: BotId) -> Result<u64, QueueError> {
         let released = sqlx::query(
             "UPDATE commands
                 SET status = 'PENDING',
@@ -228,16 +240,19 @@ impl CommandQueue {
                 AND status = 'HELD'",
         )
         .bind(bot_id.uuid())
-        .execute(&self.pool)
+        .execute(db)
         .await?;
-        if released.rows_affected() > 0 {
-            self.wake();
-        }
         Ok(released.rows_affected())
     }
 
     /// Cancels what waits, and marks what runs so that it is not put back.
     pub async fn cancel(&self, scope: CancelScope, reason: &str) -> Result<Cancelled, QueueError> {
+        let mut connection = self.pool.acquire().await?;
+        Self::cancel_in(&mut connection, scope, reason).await
+    }
+
+    /// The same in the caller's transaction.
+    pub async fn cancel_in(db: &mut PgConnection, scope: CancelScope, reason: &str) -> Result<Cancelled, QueueError> {
         let mut query = QueryBuilder::new(
             "UPDATE commands
                 SET status = CASE status WHEN 'RUNNING' THEN 'RUNNING' ELSE 'CANCELLED' END,
@@ -250,11 +265,14 @@ impl CommandQueue {
         query.push(" WHERE status IN ('PENDING', 'RUNNING', 'HELD') AND ");
         match scope {
             CancelScope::Bot(bot_id) => query.push("bot_id = ").push_bind(bot_id.uuid()),
+            CancelScope::Kinds(bot_id, kinds) => {
+                query.push("bot_id = ").push_bind(bot_id.uuid()).push(" AND kind = ANY (").push_bind(kinds).push(")")
+            }
             CancelScope::Group(group_key) => query.push("group_key = ").push_bind(group_key),
             CancelScope::Command(id) => query.push("command_id = ").push_bind(id),
         };
         query.push(" RETURNING status");
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(db).await?;
         let mut cancelled = Cancelled::default();
         for row in &rows {
             match row.try_get::<&str, _>("status")? {

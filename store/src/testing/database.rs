@@ -161,6 +161,8 @@ async fn make_template(
     migrated.map_err(TestingError::Migrate)?;
     for statement in [
         format!("ALTER DATABASE {unfinished} ALLOW_CONNECTIONS false"),
+        // A pool that is closed can still hold a connection, and nobody may be in what is renamed.
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{unfinished}'"),
         format!("ALTER DATABASE {unfinished} RENAME TO {template}"),
     ] {
         connection.execute(statement.as_str()).await.map_err(failed())?;

@@ -1,0 +1,310 @@
+//! `audit_trail`: every event in words, with who asked for it and why. It shows; that nothing was changed is proved
+//! elsewhere, from the hashes of the log.
+
+mod summary;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::any_event::AnyEvent;
+use domain::campaign::CampaignEvent;
+use domain::ids::{BotId, CampaignId, RequestId, UserId};
+use domain::metadata::Actor;
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection, PgExecutor, QueryBuilder, Row};
+use uuid::Uuid;
+
+pub use summary::summary;
+
+use crate::columns;
+use crate::error::ProjectionError;
+use crate::page::{Page, PageRequest};
+use crate::projection::{LogEvent, Projection};
+
+/// The projection of `audit_trail`.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditTrail;
+
+/// One event in the audit trail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    pub shard: i32,
+    pub position: i64,
+    pub event_id: Uuid,
+    /// Engine time.
+    pub recorded_at: DateTime<Utc>,
+    pub actor: Actor,
+    pub bot_id: Option<BotId>,
+    /// Whose login, account, bot or campaign it is about.
+    pub user_id: UserId,
+    pub event_type: String,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: i64,
+    pub correlation_id: Uuid,
+    pub causation_id: Uuid,
+    pub request_id: RequestId,
+    pub summary: String,
+    pub payload: Value,
+}
+
+/// Which entries are asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuditFilter {
+    pub user_id: Option<UserId>,
+    pub actor: Option<Actor>,
+    pub correlation_id: Option<Uuid>,
+    /// Any of these; all when empty.
+    pub event_types: Vec<String>,
+    /// Engine time, included.
+    pub from: Option<DateTime<Utc>>,
+    /// Engine time, not included.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Where in the log an entry is: the key of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogKey {
+    pub position: i64,
+    pub shard: i32,
+}
+
+#[async_trait]
+impl Projection for AuditTrail {
+    fn name(&self) -> &'static str {
+        "audit_trail"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["audit_trail", "audit_trail_campaigns"]
+    }
+
+    async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
+        self.apply_all(db, &[event]).await
+    }
+
+    /// One statement for all, as every event of the log has a row here.
+    async fn apply_all(&self, db: &mut PgConnection, events: &[&LogEvent]) -> Result<(), ProjectionError> {
+        let owners = owners_of_campaigns(db, events).await?;
+        let mut rows = Rows::default();
+        for event in events {
+            rows.push(event, &owners)?;
+        }
+        rows.insert(db).await
+    }
+}
+
+/// The bots of the campaigns that `events` are about.
+async fn owners_of_campaigns(
+    db: &mut PgConnection,
+    events: &[&LogEvent],
+) -> Result<HashMap<CampaignId, BotId>, ProjectionError> {
+    let mut owners = HashMap::new();
+    let mut unknown = Vec::new();
+    for event in events {
+        match &event.event {
+            AnyEvent::Campaign(id, CampaignEvent::CampaignDefined { bot_id, .. }) => {
+                sqlx::query("INSERT INTO audit_trail_campaigns (campaign_id, bot_id) VALUES ($1, $2)")
+                    .bind(id.uuid())
+                    .bind(bot_id.uuid())
+                    .execute(&mut *db)
+                    .await?;
+                owners.insert(*id, *bot_id);
+            }
+            AnyEvent::Campaign(id, _) => unknown.push(id.uuid()),
+            AnyEvent::Bot(..) | AnyEvent::User(..) => {}
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(owners);
+    }
+    let found = sqlx::query("SELECT campaign_id, bot_id FROM audit_trail_campaigns WHERE campaign_id = ANY ($1)")
+        .bind(unknown)
+        .fetch_all(db)
+        .await?;
+    for row in found {
+        let campaign_id = columns::id(&row, "campaign_id", CampaignId::from_uuid)?;
+        owners.insert(campaign_id, columns::id(&row, "bot_id", BotId::from_uuid)?);
+    }
+    Ok(owners)
+}
+
+/// The columns of many new entries.
+#[derive(Default)]
+struct Rows {
+    shards: Vec<i32>,
+    positions: Vec<i64>,
+    event_ids: Vec<Uuid>,
+    recorded_at: Vec<DateTime<Utc>>,
+    actors: Vec<String>,
+    bot_ids: Vec<Option<Uuid>>,
+    user_ids: Vec<Uuid>,
+    event_types: Vec<String>,
+    aggregate_types: Vec<String>,
+    aggregate_ids: Vec<String>,
+    sequences: Vec<i64>,
+    correlation_ids: Vec<Uuid>,
+    causation_ids: Vec<Uuid>,
+    request_ids: Vec<Uuid>,
+    summaries: Vec<String>,
+    payloads: Vec<Value>,
+}
+
+impl Rows {
+    fn push(&mut self, event: &LogEvent, owners: &HashMap<CampaignId, BotId>) -> Result<(), ProjectionError> {
+        let metadata = event.metadata()?;
+        let (user_id, bot_id) = match &event.event {
+            AnyEvent::User(user_id, _) => (*user_id, None),
+            AnyEvent::Bot(bot_id, _) => (bot_id.owner(), Some(*bot_id)),
+            AnyEvent::Campaign(campaign_id, _) => {
+                let missing =
+                    || ProjectionError::RowMissing { table: "audit_trail_campaigns", key: campaign_id.to_string() };
+                let bot_id = *owners.get(campaign_id).ok_or_else(missing)?;
+                (bot_id.owner(), Some(bot_id))
+            }
+        };
+        let stored = &event.stored;
+        self.shards.push(stored.shard);
+        self.positions.push(stored.position);
+        self.event_ids.push(stored.event_id);
+        self.recorded_at.push(stored.recorded_at);
+        self.actors.push(columns::text(&metadata.actor.to_string()).into_owned());
+        self.bot_ids.push(bot_id.map(BotId::uuid));
+        self.user_ids.push(user_id.uuid());
+        self.event_types.push(stored.event_type.clone());
+        self.aggregate_types.push(stored.aggregate_type.clone());
+        self.aggregate_ids.push(stored.aggregate_id.clone());
+        self.sequences.push(stored.sequence);
+        self.correlation_ids.push(metadata.correlation_id);
+        self.causation_ids.push(metadata.causation_id);
+        self.request_ids.push(metadata.request_id.uuid());
+        self.summaries.push(columns::text(&summary(&event.event)).into_owned());
+        self.payloads.push(columns::clean(stored.payload.clone()));
+        Ok(())
+    }
+
+    async fn insert(self, db: &mut PgConnection) -> Result<(), ProjectionError> {
+        sqlx::query(
+            "INSERT INTO audit_trail (shard, position, event_id, recorded_at, actor, bot_id, user_id, event_type,
+                                      aggregate_type, aggregate_id, sequence, correlation_id, causation_id,
+                                      request_id, summary, payload)
+             SELECT shard, position, event_id, recorded_at, actor, bot_id, user_id, event_type, aggregate_type,
+                    aggregate_id, sequence, correlation_id, causation_id, request_id, summary, payload
+               FROM UNNEST ($1::integer[], $2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::uuid[],
+                            $7::uuid[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::uuid[], $13::uuid[],
+                            $14::uuid[], $15::text[], $16::jsonb[])
+                 AS entries (shard, position, event_id, recorded_at, actor, bot_id, user_id, event_type,
+                             aggregate_type, aggregate_id, sequence, correlation_id, causation_id, request_id,
+                             summary, payload)",
+        )
+        .bind(self.shards)
+        .bind(self.positions)
+        .bind(self.event_ids)
+        .bind(self.recorded_at)
+        .bind(self.actors)
+        .bind(self.bot_ids)
+        .bind(self.user_ids)
+        .bind(self.event_types)
+        .bind(self.aggregate_types)
+        .bind(self.aggregate_ids)
+        .bind(self.sequences)
+        .bind(self.correlation_ids)
+        .bind(self.causation_ids)
+        .bind(self.request_ids)
+        .bind(self.summaries)
+        .bind(self.payloads)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+impl AuditEntry {
+    /// The key of the entry in lists.
+    #[must_use]
+    pub const fn key(&self) -> LogKey {
+        LogKey { position: self.position, shard: self.shard }
+    }
+}
+
+impl FromRow<'_, PgRow> for AuditEntry {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            shard: row.try_get("shard")?,
+            position: row.try_get("position")?,
+            event_id: row.try_get("event_id")?,
+            recorded_at: row.try_get("recorded_at")?,
+            actor: columns::name(row, "actor")?,
+            bot_id: columns::optional_id(row, "bot_id", BotId::from_uuid)?,
+            user_id: columns::id(row, "user_id", UserId::from_uuid)?,
+            event_type: row.try_get("event_type")?,
+            aggregate_type: row.try_get("aggregate_type")?,
+            aggregate_id: row.try_get("aggregate_id")?,
+            sequence: row.try_get("sequence")?,
+            correlation_id: row.try_get("correlation_id")?,
+            causation_id: row.try_get("causation_id")?,
+            request_id: columns::id(row, "request_id", RequestId::from_uuid)?,
+            summary: row.try_get("summary")?,
+            payload: row.try_get("payload")?,
+        })
+    }
+}
+
+const SELECT: &str = "SELECT shard, position, event_id, recorded_at, actor, bot_id, user_id, event_type,
+       aggregate_type, aggregate_id, sequence, correlation_id, causation_id, request_id, summary, payload
+  FROM audit_trail
+ WHERE true";
+
+/// The entry of one event.
+pub async fn by_position(
+    db: impl PgExecutor<'_>,
+    shard: i32,
+    position: i64,
+) -> Result<Option<AuditEntry>, sqlx::Error> {
+    sqlx::query_as(&format!("{SELECT} AND shard = $1 AND position = $2"))
+        .bind(shard)
+        .bind(position)
+        .fetch_optional(db)
+        .await
+}
+
+/// The entries that `filter` lets through, in the order of the log.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    filter: &AuditFilter,
+    page: &PageRequest<LogKey>,
+) -> Result<Page<AuditEntry>, sqlx::Error> {
+    let mut query = QueryBuilder::new(SELECT);
+    if let Some(user_id) = filter.user_id {
+        query.push(" AND user_id = ").push_bind(user_id.uuid());
+    }
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor = ").push_bind(actor.to_string());
+    }
+    if let Some(correlation_id) = filter.correlation_id {
+        query.push(" AND correlation_id = ").push_bind(correlation_id);
+    }
+    if !filter.event_types.is_empty() {
+        query.push(" AND event_type = ANY (").push_bind(&filter.event_types).push(")");
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND recorded_at >= ").push_bind(from);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND recorded_at < ").push_bind(until);
+    }
+    let (order, beyond) = (page.order.keyword(), page.order.beyond());
+    if let Some(key) = page.after {
+        query.push(" AND (position, shard) ").push(beyond);
+        query.push(" (").push_bind(key.position).push(", ").push_bind(key.shard).push(")");
+    }
+    query.push(format!(" ORDER BY position {order}, shard {order} LIMIT ")).push_bind(page.fetched());
+    let rows = query.build_query_as().fetch_all(db).await?;
+    Ok(page.page(rows))
+}

@@ -1,0 +1,165 @@
+//! Events in a sentence each, for people. Secrets are not in events; ids are left to the columns beside.
+
+use chrono::{DateTime, Utc};
+use domain::any_event::AnyEvent;
+use domain::bot::{ActionKind, BotEvent, Counter, SuppressReason, Window};
+use domain::campaign::{CampaignEvent, Definition, Source};
+use domain::user::UserEvent;
+
+/// What happened, in a sentence.
+#[must_use]
+pub fn summary(event: &AnyEvent) -> String {
+    match event {
+        AnyEvent::User(_, event) => of_user(event),
+        AnyEvent::Campaign(_, event) => of_campaign(event),
+        AnyEvent::Bot(_, event) => of_bot(event),
+    }
+}
+
+fn of_user(event: &UserEvent) -> String {
+    match event {
+        UserEvent::UserRegistered { username, role, .. } => format!("registered {username} as {role}"),
+        UserEvent::PasswordChanged { must_change_password: true, .. } => {
+            "set a password that must be changed at the next sign-in".to_owned()
+        }
+        UserEvent::PasswordChanged { .. } => "changed the password".to_owned(),
+        UserEvent::UserDeactivated { .. } => "deactivated the user".to_owned(),
+    }
+}
+
+fn of_campaign(event: &CampaignEvent) -> String {
+    match event {
+        CampaignEvent::CampaignDefined { definition, .. } => format!("defined the campaign {}", described(definition)),
+        CampaignEvent::CampaignRevised { revision, definition, .. } => {
+            format!("revised the campaign to {} (revision {revision})", described(definition))
+        }
+        CampaignEvent::CampaignArchived { .. } => "archived the campaign".to_owned(),
+    }
+}
+
+fn described(definition: &Definition) -> String {
+    let Definition { name, module, source, max_targets } = definition;
+    match source {
+        Source::Hashtag { name: tag, tab } => {
+            format!("\"{name}\": {module}, #{tag} ({tab}), at most {max_targets} targets a run")
+        }
+        Source::Location { location_pk, tab } => {
+            format!("\"{name}\": {module}, place {location_pk} ({tab}), at most {max_targets} targets a run")
+        }
+    }
+}
+
+fn of_bot(event: &BotEvent) -> String {
+    match event {
+        BotEvent::BotInitialized { .. } => "made the bot ready".to_owned(),
+        BotEvent::AccountLinked { username, zone, .. } => format!("linked the account @{username} ({zone})"),
+        BotEvent::AccountUnlinked { .. } => "unlinked the account".to_owned(),
+        BotEvent::LimitsChanged { raises_at, .. } => {
+            format!("changed the limits; what is higher holds from {}", instant(*raises_at))
+        }
+        BotEvent::BotFailed { reason, .. } => format!("the bot failed: {reason}"),
+        BotEvent::BotRecovered { .. } => "recovered the bot".to_owned(),
+        BotEvent::ActionKindBlocked { kind, strike, until, .. } => {
+            format!("the platform blocked {kind} until {} (strike {strike})", instant(*until))
+        }
+        BotEvent::SlowDownStarted { step, until, code, .. } => {
+            format!("the platform asked to slow down until {} (step {step}, {code})", instant(*until))
+        }
+        BotEvent::ModuleStopped { kind, code, .. } => format!("stopped {kind} after an answer not understood: {code}"),
+        BotEvent::UnknownFailureSeen { code, .. } => format!("got an answer not understood: {code}"),
+        BotEvent::RequestsReserved { purpose, count, .. } => format!("reserved {count} requests to {purpose}"),
+        BotEvent::RequestsSuppressed { purpose, count, reason, window, frees_at, .. } => {
+            format!("held back {count} requests to {purpose}: {}", held(*reason, None, *window, *frees_at))
+        }
+        event => of_login(event).or_else(|| of_automation(event)).or_else(|| of_action(event)).unwrap_or_default(),
+    }
+}
+
+fn of_login(event: &BotEvent) -> Option<String> {
+    Some(match event {
+        BotEvent::LoginRequested { attempt, verification_code: None, .. } => {
+            format!("asked to log in (attempt {attempt})")
+        }
+        BotEvent::LoginRequested { attempt, .. } => {
+            format!("asked to log in with a verification code (attempt {attempt})")
+        }
+        BotEvent::LoginSucceeded { attempt, session_expires_at, .. } => {
+            format!("logged in (attempt {attempt}); the session lasts until {}", instant(*session_expires_at))
+        }
+        BotEvent::LoginFailed { attempt, reason, retry_not_before, .. } => {
+            format!("login attempt {attempt} failed: {reason}; not again before {}", instant(*retry_not_before))
+        }
+        BotEvent::TwoFactorRequired { attempt, .. } => {
+            format!("login attempt {attempt} needs a verification code")
+        }
+        BotEvent::ChallengeRaised { kind, .. } => format!("the platform wants the person: {kind}"),
+        BotEvent::ChallengeResolved { .. } => "said that the challenge is settled".to_owned(),
+        BotEvent::ConnectionTestRequested { .. } => "asked to test the connection".to_owned(),
+        BotEvent::ConnectionVerified { .. } => "the session works".to_owned(),
+        BotEvent::ConnectionTestFailed { code, .. } => format!("the connection test had no answer: {code}"),
+        BotEvent::SessionExpired { code, .. } => format!("the session ended: {code}"),
+        BotEvent::LoggedOut { .. } => "logged out".to_owned(),
+        _ => return None,
+    })
+}
+
+fn of_automation(event: &BotEvent) -> Option<String> {
+    Some(match event {
+        BotEvent::AutomationAuthorized { campaigns, mode, .. } => {
+            format!("authorized automation ({mode}, {} campaigns), step 1 of 2", campaigns.len())
+        }
+        BotEvent::AutomationEnabled { campaigns, mode, .. } => {
+            format!("enabled automation ({mode}, {} campaigns), step 2 of 2", campaigns.len())
+        }
+        BotEvent::AutomationPaused { reason, .. } => format!("paused automation: {reason}"),
+        BotEvent::AutomationResumed { .. } => "resumed automation".to_owned(),
+        BotEvent::AutomationDisabled { reason, .. } => format!("disabled automation: {reason}"),
+        BotEvent::RunStarted { mode, targets, .. } => format!("started a run ({mode}) on {targets} targets"),
+        BotEvent::RunFinished { mode, stopped_by: None, .. } => format!("finished the run ({mode})"),
+        BotEvent::RunFinished { mode, stopped_by: Some(reason), .. } => {
+            format!("the run ({mode}) was stopped: {reason}")
+        }
+        BotEvent::DryRunFinished { .. } => "finished the dry run of the plan; it may go live".to_owned(),
+        _ => return None,
+    })
+}
+
+fn of_action(event: &BotEvent) -> Option<String> {
+    Some(match event {
+        BotEvent::ActionReserved { kind, target, mode, .. } => format!("reserved {kind} of {target} ({mode})"),
+        BotEvent::ActionSuppressed { kind, target, reason, counter, window, frees_at, .. } => {
+            format!("{kind} of {target} has to wait: {}", held(*reason, *counter, *window, *frees_at))
+        }
+        BotEvent::ActionPerformed { kind, evidence, .. } => ended(*kind, "performed", evidence),
+        BotEvent::ActionSimulated { kind, .. } => format!("{kind} simulated"),
+        BotEvent::ActionRefused { kind, class, code, .. } => ended(*kind, "refused", &format!("{class}, {code}")),
+        BotEvent::ActionFailed { kind, class, code, .. } => ended(*kind, "failed", &format!("{class}, {code}")),
+        BotEvent::ActionInDoubt { kind, code, evidence, .. } => {
+            ended(*kind, "in doubt", &format!("{code}; {evidence}"))
+        }
+        BotEvent::ActionReconciled { kind, settlement, evidence, .. } => {
+            format!("{kind} in doubt was {settlement}: {evidence}")
+        }
+        _ => return None,
+    })
+}
+
+fn ended(kind: ActionKind, how: &str, why: &str) -> String {
+    format!("{kind} {how}: {why}")
+}
+
+fn held(
+    reason: SuppressReason,
+    counter: Option<Counter>,
+    window: Option<Window>,
+    frees_at: Option<DateTime<Utc>>,
+) -> String {
+    let counter = counter.map(|counter| format!(" of {counter}")).unwrap_or_default();
+    let window = window.map(|window| format!(" in the {window}")).unwrap_or_default();
+    let until = frees_at.map_or_else(|| "a person acts".to_owned(), instant);
+    format!("{reason}{counter}{window}, until {until}")
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
