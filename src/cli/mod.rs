@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod migrate;
 mod postgres;
+mod projections;
 mod sandbox;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ enum Command {
     Config(config::ConfigCommand),
     /// Bring the database to the newest schema
     Migrate(SettingFlags),
+    /// Look at, verify and rebuild the views of the log
+    #[command(subcommand)]
+    Projections(projections::ProjectionsCommand),
     /// Run the sandbox platform alone
     Sandbox(sandbox::SandboxCommand),
     /// Measure this machine, on a database of its own
@@ -125,6 +129,7 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
+        Command::Projections(command) => block_on(projections::run(command, output)),
         Command::Sandbox(command) => block_on(sandbox::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Postgres(command) => block_on(postgres::run(command)),

@@ -1,5 +1,6 @@
 //! The errors of the crates, as failures of a command: their own code, an exit status and what to do.
 
+use projections::ProjectionError;
 use store::StoreError;
 use store::embedded::EmbeddedError;
 use store::testing::TestingError;
@@ -99,5 +100,23 @@ impl From<KeyFileError> for Failure {
             KeyFileError::Io { .. } | KeyFileError::Random(_) => Exit::Io,
         };
         Self::new(error.code(), exit, error.to_string()).hint(error.remedy()).caused_by_sources_of(error)
+    }
+}
+
+impl From<ProjectionError> for Failure {
+    fn from(error: ProjectionError) -> Self {
+        let (exit, hint) = match &error {
+            ProjectionError::Unknown { .. } => (Exit::Usage, "`reprise projections status` lists those that there are"),
+            ProjectionError::NotRebuildable { .. } => (Exit::Usage, "leave it out: what it commanded is done"),
+            ProjectionError::RebuildRunning { .. } | ProjectionError::SwapBlocked { .. } => {
+                (Exit::TryLater, "try again when the other one has ended")
+            }
+            ProjectionError::NothingToRestore { .. } | ProjectionError::NotBegun { .. } => {
+                (Exit::Data, "see `reprise projections status`")
+            }
+            ProjectionError::VersionDiffers { .. } => (Exit::TryLater, "let `reprise up` of this version run first"),
+            _ => (Exit::Unavailable, "see the cause; `reprise doctor` looks at what is needed"),
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
     }
 }
