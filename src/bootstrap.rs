@@ -2,6 +2,131 @@
 
 pub mod core;
 pub mod database;
+pub mod engine;
 pub mod keys;
+pub mod listener;
 pub mod platform;
 pub mod running;
+pub mod time;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::shutdown::{self, Stages};
+
+use database::Database;
+use engine::Engine;
+use running::{Announcement, Running};
+
+/// Which parts a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `up`: all of them.
+    Everything,
+    /// `serve`: the API and the projections.
+    Api,
+    /// `worker`: the workers and the projections.
+    Worker,
+}
+
+impl Role {
+    pub const fn has_api(self) -> bool {
+        matches!(self, Self::Everything | Self::Api)
+    }
+
+    pub const fn has_workers(self) -> bool {
+        matches!(self, Self::Everything | Self::Worker)
+    }
+}
+
+/// Runs the parts of `role` until a signal, or until something without which nothing works has ended.
+pub async fn run(config: &Config, role: Role, output: Output) -> Result<(), Failure> {
+    let stop = shutdown::on_signals()
+        .map_err(|error| Failure::new("RUNTIME", Exit::Software, "signals cannot be watched").caused_by(error))?;
+    let data_dir = match role {
+        Role::Everything => Some(DataDir::open(&config.data_dir)?),
+        Role::Api | Role::Worker => None,
+    };
+    let database = open_database(config, data_dir.as_ref()).await?;
+    let mut stages = Stages::default();
+    let result = run_on(config, role, &database, data_dir.as_ref(), &mut stages, &stop, output).await;
+    stages.close().await;
+    database.close().await;
+    // Only now may another process have the folder.
+    drop(data_dir);
+    result
+}
+
+async fn open_database(config: &Config, data_dir: Option<&DataDir>) -> Result<Database, Failure> {
+    match data_dir {
+        Some(data_dir) => Database::open_in(config, data_dir).await,
+        None if config.database_url.is_some() => Database::open(config).await,
+        None => Err(Failure::new("CONFIG_DATABASE_NEEDED", Exit::Config, "no database is named")
+            .hint("set DATABASE_URL, which all processes share; or use `reprise up`, which brings its own")),
+    }
+}
+
+async fn run_on(
+    config: &Config,
+    role: Role,
+    database: &Database,
+    data_dir: Option<&DataDir>,
+    stages: &mut Stages,
+    stop: &CancellationToken,
+    output: Output,
+) -> Result<(), Failure> {
+    let starting = Engine::start(config, role, database, data_dir, stages);
+    let engine = tokio::select! {
+        started = starting => started?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let running = engine.running(database);
+    let _announcement = announce(&running, data_dir)?;
+    output.result(&running, |running| welcome(running, config));
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = database.server_ended() => {
+            Err(Failure::new("POSTGRES_ENDED", Exit::Unavailable, "the private PostgreSQL ended")
+                .hint("look into the log in the folder `postgres` of the data folder, and start again"))
+        }
+        failure = engine.ended() => Err(failure),
+    }
+}
+
+fn announce(running: &Running, data_dir: Option<&DataDir>) -> Result<Option<Announcement>, Failure> {
+    let Some(data_dir) = data_dir else { return Ok(None) };
+    let announced = running.announce(data_dir.path()).map_err(|error| {
+        Failure::new("DATA_DIR_UNWRITABLE", Exit::Io, format!("{} cannot be written", data_dir.path().display()))
+            .caused_by(error)
+    })?;
+    Ok(Some(announced))
+}
+
+/// What a person wants to know who has just started it.
+fn welcome(running: &Running, config: &Config) -> String {
+    let mut lines = Vec::new();
+    match &running.api_url {
+        Some(url) => lines.push(format!("Reprise is ready at {url}")),
+        None => lines.push("Reprise works".to_owned()),
+    }
+    lines.push(format!("  data       {}", config.data_dir.display()));
+    if running.database_url.is_some() {
+        lines.push("  database   a private PostgreSQL in it".to_owned());
+    }
+    match (&running.sandbox_url, &config.gateway_url) {
+        (Some(url), _) => lines.push(format!("  platform   a sandbox; its people and its ledger: {url}/sandbox")),
+        (None, Some(url)) => lines.push(format!("  platform   the gateway at {url}")),
+        (None, None) => {}
+    }
+    if running.first_admin {
+        lines.push("  sign in    as admin with the password admin, and change it first".to_owned());
+    }
+    if running.sandbox_url.is_some() && running.api_url.is_some() {
+        lines.push("  try it     `reprise demo` in another terminal (`make demo`)".to_owned());
+    }
+    lines.push("  stop       Ctrl-C".to_owned());
+    lines.join("\n")
+}

@@ -11,7 +11,8 @@ use store::wakeup::Wakeup;
 use store::writer::{Writer, WriterConfig};
 use tokio_util::task::TaskTracker;
 
-/// The store's parts. Close it last of all that uses them.
+/// The store's parts. Cheap to clone; closed last of all that uses them.
+#[derive(Clone)]
 pub struct Core {
     pub writer: Writer,
     pub wakeup: Wakeup,

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgPool};
 use store::embedded::{EmbeddedConfig, EmbeddedPostgres};
 
 use super::running::Running;
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::failure::{Exit, Failure};
 
@@ -86,8 +86,16 @@ impl Database {
     }
 
     /// The URL for other processes of this user; none when the person named the database.
-    pub fn private_url(&self) -> Option<Secret> {
-        self.embedded.as_ref().map(|embedded| Secret::new(embedded.url()))
+    pub fn private_url(&self) -> Option<String> {
+        self.embedded.as_ref().map(EmbeddedPostgres::url)
+    }
+
+    /// Waits until the private server has ended without being told to; for ever when there is none.
+    pub async fn server_ended(&self) {
+        match &self.embedded {
+            Some(embedded) => embedded.exited().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Closes the connections, then stops the private server.

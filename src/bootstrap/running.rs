@@ -20,6 +20,8 @@ pub struct Running {
     pub sandbox_url: Option<String>,
     /// The private PostgreSQL's; it holds no password, as only this user reaches the socket.
     pub database_url: Option<String>,
+    /// Somebody can still sign in as `admin` with the password `admin`.
+    pub first_admin: bool,
 }
 
 impl Running {
@@ -62,7 +64,14 @@ mod tests {
     use super::*;
 
     fn running(process: u32) -> Running {
-        Running { process, version: "0".into(), api_url: None, sandbox_url: None, database_url: None }
+        Running {
+            process,
+            version: "0".into(),
+            api_url: None,
+            sandbox_url: None,
+            database_url: None,
+            first_admin: false,
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod migrate;
 mod postgres;
 mod projections;
 mod sandbox;
+mod up;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
+use crate::bootstrap::Role;
 use crate::config::settings::{Fallback, SETTINGS, Setting};
 use crate::config::{Config, ConfigError};
 use crate::failure::{Exit, Failure};
@@ -35,6 +37,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run everything: a private PostgreSQL, the sandbox or a gateway, the workers and the API
+    Up(SettingFlags),
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -127,6 +131,7 @@ pub fn run() -> ExitCode {
 
 fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
     match command {
+        Command::Up(flags) => block_on(up::run(&flags, Role::Everything, output)),
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
         Command::Projections(command) => block_on(projections::run(command, output)),
