@@ -12,6 +12,7 @@ use domain::bot::{ActionKind, Counter, FailureClass, Mode, SuppressReason, Unkno
 use domain::ids::{ActionId, BotId, CampaignId, RunId};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, PgExecutor, Row};
+use uuid::Uuid;
 
 use crate::columns;
 use crate::error::ProjectionError;
@@ -243,4 +244,28 @@ pub async fn of_bot(
         .fetch_all(db)
         .await?;
     Ok(page.page(rows))
+}
+
+/// Actions that have been open since before an instant, by their bots, after a bot: a bot has one at the most.
+pub async fn open(
+    db: impl PgExecutor<'_>,
+    reserved_before: DateTime<Utc>,
+    after: Option<BotId>,
+    limit: i64,
+) -> Result<Vec<(BotId, ActionId)>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "SELECT bot_id, action_id
+           FROM actions
+          WHERE status = 'OPEN'
+            AND reserved_at <= $1
+            AND ($2::uuid IS NULL OR bot_id > $2)
+          ORDER BY bot_id
+          LIMIT $3",
+    )
+    .bind(reserved_before)
+    .bind(after.map(BotId::uuid))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(bot, action)| (BotId::from_uuid(bot), ActionId::from_uuid(action))).collect())
 }

@@ -13,7 +13,7 @@ macro_rules! failpoint {
 pub(crate) use failpoint;
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::reach;
+pub use armed::reach;
 
 /// Every failpoint of the append, in the order in which an append meets them.
 pub const APPEND: [&str; 6] = [
@@ -54,7 +54,8 @@ mod armed {
         Some(Failpoint { name: name.to_owned(), signal, nth, reached: AtomicU64::new(0) })
     }
 
-    pub(crate) fn reach(name: &str) {
+    /// Reaches the failpoint of this name.
+    pub fn reach(name: &str) {
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else {
             return;
         };

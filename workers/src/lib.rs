@@ -1,3 +1,35 @@
-//! The workers crate.
+//! Works off the durable commands of the bots: logins, connection tests, campaign runs, and actions on the platform, each
+//! reserved before and recorded after. It decides nothing about a bot; that is the domain's.
 
+mod action;
+mod backoff;
+mod campaign_run;
+mod config;
+mod connection_test;
+mod dispatch;
+mod disposition;
+mod doubts;
+mod engine;
+mod erase;
+mod errand;
+mod executor;
+pub mod failpoint;
+mod fault;
+mod gate;
+mod hold;
+mod link;
+mod login;
+mod look;
+mod perform;
 pub mod platform;
+mod reconcile;
+mod secrets;
+mod source;
+mod supervisor;
+mod takeover;
+mod targets;
+
+pub use action::command_id;
+pub use config::WorkerConfig;
+pub use engine::WorkerParts;
+pub use supervisor::{Supervisor, WorkerHandle};

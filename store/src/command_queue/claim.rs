@@ -291,6 +291,27 @@ impl CommandQueue {
         }
         Ok(recovered)
     }
+
+    /// Puts back what `lease` has RUNNING beside `held`: commands whose claim was stored without the answer coming back, so that
+    /// nobody runs them. No other claim may be under way. Returns how many.
+    pub async fn put_back(&self, lease: &WriterLease, held: &[Uuid]) -> Result<u64, QueueError> {
+        let put_back = sqlx::query(
+            "UPDATE commands
+                SET status = CASE WHEN cancel_requested THEN 'CANCELLED' ELSE 'PENDING' END,
+                    settled_at = CASE WHEN cancel_requested THEN clock_timestamp() END,
+                    recoveries = recoveries + 1
+              WHERE status = 'RUNNING'
+                AND claimed_by = $1
+                AND claim_epoch = $2
+                AND command_id <> ALL ($3)",
+        )
+        .bind(lease.writer_id)
+        .bind(lease.unbroken_since)
+        .bind(held)
+        .execute(&self.pool)
+        .await?;
+        Ok(put_back.rows_affected())
+    }
 }
 
 fn is_faster_claim(error: &sqlx::Error) -> bool {

@@ -1,0 +1,79 @@
+//! Which piece of work a command is, and what its faults mean for the command.
+
+use std::panic::AssertUnwindSafe;
+
+use domain::ids::partition_of;
+use futures_util::FutureExt;
+use projections::reactor::work::Work;
+
+use crate::action;
+use crate::campaign_run::{self, Run};
+use crate::connection_test;
+use crate::disposition::{Disposition, Ending};
+use crate::erase;
+use crate::errand::Errand;
+use crate::fault::Fault;
+use crate::hold::Hold;
+use crate::login::{self, Attempt};
+use crate::reconcile;
+
+/// Does the work, unless the right to it ends first; then `None`, and whoever has the bot next takes over.
+pub(crate) async fn work(errand: &Errand, hold: &Hold) -> Option<Disposition> {
+    let limit = errand.engine.config.work_limit;
+    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, run(errand))).catch_unwind();
+    let done = tokio::select! {
+        biased;
+        () = hold.ends(partition_of(errand.bot_id())) => {
+            tracing::warn!("the hold on the bot ends; its work is left to the next holder");
+            return None;
+        }
+        done = guarded => done,
+    };
+    let fault = match done {
+        Ok(Ok(Ok(disposition))) => return Some(disposition),
+        Ok(Ok(Err(fault))) => fault,
+        Ok(Err(_elapsed)) => Fault::TimedOut,
+        Err(_panic) => Fault::Panicked,
+    };
+    if fault.is_fenced() {
+        tracing::warn!(code = fault.code(), "the right to work on the bot is lost");
+        return None;
+    }
+    tracing::warn!(code = fault.code(), error = &fault as &dyn std::error::Error, "the work broke off");
+    let (code, reason) = (fault.code().to_owned(), fault.to_string());
+    let ending = match fault {
+        // Another version may know it.
+        Fault::Work(_) => Ending::Dead { code, reason },
+        _ => Ending::Retry { code, reason },
+    };
+    Some(looked_after(errand, Disposition::of(ending)).await)
+}
+
+async fn run(errand: &Errand) -> Result<Disposition, Fault> {
+    match Work::decode(&errand.command.kind, errand.command.payload.clone())? {
+        Work::Login { attempt, password, verification_code } => {
+            login::login(errand, Attempt { number: attempt, password, verification_code }).await
+        }
+        Work::TestConnection {} => connection_test::test_connection(errand).await,
+        Work::RunCampaign { run_id, campaign_id, enablement_id } => {
+            let run = Run { id: run_id, campaign: campaign_id, enablement: enablement_id };
+            campaign_run::run_campaign(errand, run).await
+        }
+        Work::PerformAction(action) => action::perform_action(errand, &action).await,
+        Work::FinishRun { run_id, campaign_id, enablement_id } => {
+            let run = Run { id: run_id, campaign: campaign_id, enablement: enablement_id };
+            campaign_run::finish_run(errand, run).await
+        }
+        Work::SettleAction { action_id } => reconcile::settle_action(errand, action_id).await,
+        Work::EraseSecrets { secrets } => erase::erase_secrets(errand, &secrets).await,
+    }
+}
+
+/// Whatever becomes of a command that broke off, an action that it may have left open is looked after.
+async fn looked_after(errand: &Errand, disposition: Disposition) -> Disposition {
+    match errand.load().await {
+        Ok(bot) => disposition.then(reconcile::look_after(errand, &bot, errand.now())),
+        // The sweep over open actions finds it.
+        Err(_) => disposition,
+    }
+}

@@ -1,0 +1,148 @@
+//! One claimed command on its way: whose it is, why it exists, and how it speaks to the bot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::bot::{Bot, BotCommand, BotError};
+use domain::ids::{ActionId, BotId, RequestId, RunId, derive};
+use domain::metadata::{Actor, Metadata};
+use projections::reactor::work::Work;
+use store::StoreError;
+use store::command_bus::{CommandBus, ExecuteError, Executed};
+use store::command_queue::{ClaimedCommand, NewCommand};
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::fault::Fault;
+
+/// How often a command is told again when the store does not answer; the request id makes that safe.
+const TELL_TRIES: u32 = 5;
+const FIRST_TELL_PAUSE: Duration = Duration::from_millis(100);
+/// Failures that count before a follow-up is dead.
+const MAX_ATTEMPTS: i32 = 10;
+
+/// One claimed command.
+pub(crate) struct Errand {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) command: ClaimedCommand,
+    /// Writes nothing once the epoch of the claim is lost.
+    pub(crate) bus: CommandBus,
+}
+
+/// What the bot answered.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Done(Executed<Bot>),
+    Refused(BotError),
+}
+
+impl Errand {
+    pub(crate) fn new(engine: Arc<Engine>, command: ClaimedCommand) -> Self {
+        let bus = engine.parts.bus.under(command.claim.epoch);
+        Self { engine, command, bus }
+    }
+
+    pub(crate) const fn bot_id(&self) -> BotId {
+        self.command.bot_id
+    }
+
+    /// Engine time.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.engine.now()
+    }
+
+    /// Reaches a failpoint.
+    pub(crate) async fn reach(&self, point: &'static str) {
+        self.engine.config.failpoints.reach(point).await;
+    }
+
+    /// The bot as its stream says now.
+    pub(crate) async fn load(&self) -> Result<Arc<Bot>, Fault> {
+        Ok(self.bus.load::<Bot>(&self.bot_id().to_string()).await?.state)
+    }
+
+    /// The id of a request that this command makes once, however often it is claimed: repeated, it gets its first answer.
+    pub(crate) fn once(&self, step: &str) -> RequestId {
+        RequestId::from_uuid(derive(&["command", &self.command.claim.command_id.to_string(), step]))
+    }
+
+    /// The id of a request about something that every claim does or sees anew.
+    pub(crate) fn in_this_claim(&self, step: &str) -> RequestId {
+        let id = self.command.claim.command_id.to_string();
+        RequestId::from_uuid(derive(&["claim", &id, &self.command.claim.number.to_string(), step]))
+    }
+
+    /// The id of a request that an action makes once, whichever command makes it.
+    pub(crate) fn of_action(action: ActionId, step: &str) -> RequestId {
+        RequestId::from_uuid(derive(&["action", &action.to_string(), step]))
+    }
+
+    /// Tells the bot something. While the store does not answer, it is told again for a little while.
+    pub(crate) async fn tell(&self, request_id: RequestId, command: BotCommand) -> Result<Told, Fault> {
+        let metadata = Metadata {
+            correlation_id: self.command.correlation_id,
+            causation_id: self.command.causation_id,
+            actor: Actor::Worker(self.engine.config.name.clone()),
+            request_id,
+            recorded_at: self.now(),
+        };
+        let bot_id = self.bot_id().to_string();
+        let mut tries = 1;
+        loop {
+            match self.bus.execute::<Bot>(&bot_id, command.clone(), &metadata).await {
+                Ok(executed) => return Ok(Told::Done(executed)),
+                Err(ExecuteError::Refused(error)) => return Ok(Told::Refused(error)),
+                Err(ExecuteError::Store(error @ StoreError::Unavailable { .. })) if tries < TELL_TRIES => {
+                    tracing::warn!(command = command.name(), %error, "the store did not answer; telling again");
+                    tokio::time::sleep(FIRST_TELL_PAUSE * 2_u32.pow(tries - 1)).await;
+                    tries += 1;
+                }
+                Err(ExecuteError::Store(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Tells the bot something that it may refuse because a person was faster; then `None`.
+    pub(crate) async fn tell_if_allowed(
+        &self,
+        request_id: RequestId,
+        command: BotCommand,
+    ) -> Result<Option<Executed<Bot>>, Fault> {
+        let name = command.name();
+        match self.tell(request_id, command).await? {
+            Told::Done(executed) => Ok(Some(executed)),
+            Told::Refused(refusal) => {
+                tracing::info!(command = name, code = refusal.code(), "the bot has moved on");
+                Ok(None)
+            }
+        }
+    }
+
+    /// A command that follows from this one.
+    pub(crate) fn follow_up(&self, id: Uuid, work: &Work, not_before: DateTime<Utc>) -> NewCommand {
+        NewCommand {
+            id,
+            bot_id: self.bot_id(),
+            kind: work.kind().to_owned(),
+            payload: work.payload(),
+            dedupe_key: None,
+            group_key: group_of(work),
+            priority: work.priority(),
+            not_before,
+            max_attempts: MAX_ATTEMPTS,
+            correlation_id: self.command.correlation_id,
+            causation_id: self.command.causation_id,
+            actor: Actor::Worker(self.engine.config.name.clone()).to_string(),
+        }
+    }
+}
+
+/// What is cancelled together: a run.
+fn group_of(work: &Work) -> Option<Uuid> {
+    match work {
+        Work::RunCampaign { run_id, .. } | Work::FinishRun { run_id, .. } => Some(RunId::uuid(*run_id)),
+        Work::PerformAction(action) => Some(action.run_id.uuid()),
+        _ => None,
+    }
+}

@@ -1,0 +1,220 @@
+//! Claims commands in batches, runs as many at a time as is set, and settles each as its work says.
+//!
+//! A command that this process cannot settle stays its own until that works, or until the hold on its partition ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::bot::BotState;
+use domain::ids::partition_of;
+use store::command_queue::{ClaimedCommand, QueueError};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::backoff;
+use crate::campaign_run::actions_of;
+use crate::dispatch;
+use crate::disposition::{Disposition, Ending, Siblings};
+use crate::engine::Engine;
+use crate::errand::Errand;
+use crate::fault::Fault;
+use crate::hold::Hold;
+
+/// No look at the queue sooner than this after one that found nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// The pause after the queue could not be looked at.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The loop over the queue.
+pub(crate) struct Executor {
+    engine: Arc<Engine>,
+    hold: Hold,
+    running: JoinSet<()>,
+    /// The commands that run, by task.
+    held: HashMap<Id, Uuid>,
+    /// A claim may have been stored without an answer.
+    unsure: bool,
+}
+
+impl Executor {
+    pub(crate) fn new(engine: Arc<Engine>, hold: Hold) -> Self {
+        Self { engine, hold, running: JoinSet::new(), held: HashMap::new(), unsure: false }
+    }
+
+    /// Works until `stop`, then ends what runs, within the limit.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut wake = self.engine.parts.queue.wake_signal();
+        while !stop.is_cancelled() {
+            let pause = match self.claim().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(
+                        code = error.code(),
+                        error = &error as &dyn std::error::Error,
+                        "the queue cannot be looked at"
+                    );
+                    self.unsure = true;
+                    TROUBLE_PAUSE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(ended) = self.running.join_next_with_id() => self.forget(ended),
+                () = wake.wait(pause) => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Claims what fits, and says how long to wait before the next look.
+    async fn claim(&mut self) -> Result<Duration, QueueError> {
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            self.forget(ended);
+        }
+        let config = &self.engine.config;
+        let partitions = self.hold.leases.claimable();
+        let free = config.concurrency.saturating_sub(self.running.len());
+        if free == 0 || partitions.is_empty() {
+            return Ok(config.poll);
+        }
+        let queue = &self.engine.parts.queue;
+        let lease = self.hold.writer.lease();
+        if self.unsure {
+            let held: Vec<Uuid> = self.held.values().copied().collect();
+            queue.put_back(&lease, &held).await?;
+            self.unsure = false;
+        }
+        let limit = free.min(config.batch);
+        let asked = i64::try_from(limit).unwrap_or(i64::MAX);
+        let claimed = queue.claim(&partitions, &lease, self.engine.now(), asked).await?;
+        let is_full = claimed.len() == limit;
+        for command in claimed {
+            self.start(command);
+        }
+        if is_full {
+            return Ok(SHORTEST_PAUSE);
+        }
+        let due = self.engine.parts.queue.next_due(&partitions).await?;
+        let pause = due.map_or(self.engine.config.poll, |due| self.engine.real_until(due));
+        // What is due and was not claimed waits for another command of its bot, whose end wakes us.
+        let pause = if pause.is_zero() { self.engine.config.poll } else { pause };
+        Ok(pause.clamp(SHORTEST_PAUSE, self.engine.config.poll))
+    }
+
+    fn start(&mut self, command: ClaimedCommand) {
+        let id = command.claim.command_id;
+        let span = tracing::info_span!(
+            "command",
+            command.id = %id,
+            command.kind = command.kind,
+            bot.id = %command.bot_id,
+            correlation.id = %command.correlation_id,
+            attempt = command.attempt,
+        );
+        let errand = Errand::new(Arc::clone(&self.engine), command);
+        let hold = self.hold.clone();
+        let task = self.running.spawn(carry_out(errand, hold).instrument(span));
+        self.held.insert(task.id(), id);
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let task = match ended {
+            Ok((task, ())) => task,
+            Err(error) => {
+                tracing::error!(%error, "a worker's task did not end by itself");
+                self.unsure = true;
+                error.id()
+            }
+        };
+        self.held.remove(&task);
+    }
+
+    /// Lets what runs come to its end. What takes longer than the limit is left as a crash would leave it.
+    async fn drain(mut self) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.engine.config.drain_limit, all).await.is_err() {
+            tracing::warn!(
+                commands = self.running.len(),
+                "some commands did not end in time and are left to the next process"
+            );
+            self.running.shutdown().await;
+        }
+    }
+}
+
+async fn carry_out(errand: Errand, hold: Hold) {
+    let Some(disposition) = dispatch::work(&errand, &hold).await else { return };
+    let partition = partition_of(errand.bot_id());
+    tokio::select! {
+        biased;
+        () = hold.ends(partition) => tracing::warn!("the hold on the bot ended before its command was settled"),
+        () = settle(&errand, &disposition) => {}
+    }
+}
+
+/// Settles the command, however long that takes: nobody else can while this process holds the partition.
+async fn settle(errand: &Errand, disposition: &Disposition) {
+    let mut failures = 0;
+    loop {
+        match try_settle(errand, disposition).await {
+            Ok(()) => return,
+            Err(fault) if fault.is_fenced() => {
+                tracing::info!(code = fault.code(), "the command is not this process's any more");
+                return;
+            }
+            Err(fault) => {
+                failures += 1;
+                tracing::warn!(code = fault.code(), failures, "the command could not be settled; trying again");
+                tokio::time::sleep(backoff::delay(failures, errand.engine.parts.entropy.unit())).await;
+            }
+        }
+    }
+}
+
+/// Every part of it may be repeated.
+async fn try_settle(errand: &Errand, disposition: &Disposition) -> Result<(), Fault> {
+    let queue = &errand.engine.parts.queue;
+    let claim = &errand.command.claim;
+    if !disposition.then.is_empty() {
+        queue.enqueue(&disposition.then).await?;
+    }
+    if let (Some(siblings), Some(group)) = (&disposition.siblings, errand.command.group_key) {
+        let actions = actions_of(domain::ids::RunId::from_uuid(group));
+        match siblings {
+            Siblings::Wait(until) => queue.defer(actions, *until).await?,
+            Siblings::Stop(reason) => queue.withdraw_waiting(actions, reason).await?,
+        };
+    }
+    match &disposition.ending {
+        Ending::Done(result) => queue.complete(claim, result).await?,
+        Ending::Snooze { until, code } => {
+            queue.snooze(claim, *until, code).await?;
+        }
+        Ending::Hold { code } => {
+            queue.hold(claim, code).await?;
+            release_if_resumed(errand).await?;
+        }
+        Ending::Withdraw { code } => queue.withdraw(claim, code).await?,
+        Ending::Retry { code, reason } => {
+            let failures = u32::try_from(errand.command.attempt + 1).unwrap_or(1);
+            let wait = backoff::delay(failures, errand.engine.parts.entropy.unit());
+            queue.retry(claim, errand.engine.after(wait), code, reason).await?;
+        }
+        Ending::Dead { code, reason } => {
+            tracing::error!(code, reason, "the command is given up");
+            queue.dead_letter(claim, code, reason).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The person may have resumed while the command was being held: then nobody else would release it.
+async fn release_if_resumed(errand: &Errand) -> Result<(), Fault> {
+    if errand.load().await?.state() != BotState::Paused {
+        errand.engine.parts.queue.release_held(errand.bot_id()).await?;
+    }
+    Ok(())
+}

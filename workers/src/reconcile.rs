@@ -1,0 +1,183 @@
+//! What became of an open reservation: the platform is read, and the outcome is recorded, or is in doubt.
+//!
+//! "Done" is believed at once. "Not done" is believed only when no call can be under way any more, because a late success
+//! looks exactly like none until it is there. Nothing here writes to the platform.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::bot::{Bot, BotCommand, FailureClass, Mode, Outcome, Reservation};
+use domain::ids::{ActionId, derive};
+use projections::reactor::work::Work;
+use store::command_queue::NewCommand;
+
+use crate::disposition::Disposition;
+use crate::errand::{Errand, Told};
+use crate::fault::Fault;
+use crate::link::{Link, NoLink};
+use crate::look::{self, Finding};
+use crate::platform::PlatformError;
+
+/// The wait after a read that failed, doubled each time.
+const FIRST_READ_PAUSE: Duration = Duration::from_secs(30);
+/// Nobody asks the platform about the same action more often than this.
+const SLOWED_DOWN_READ_PAUSE: TimeDelta = TimeDelta::minutes(30);
+
+/// What is known now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Reconciled {
+    /// It is recorded.
+    Settled(Outcome),
+    /// Look again then.
+    Later(DateTime<Utc>),
+    /// Only with a session, and there is none.
+    NoSession,
+}
+
+/// Finds out about the open action, as far as that can be found out now.
+pub(crate) async fn reconcile(errand: &Errand, bot: &Bot, open: &Reservation) -> Result<Reconciled, Fault> {
+    if open.mode == Mode::DryRun {
+        // A dry run calls nothing, so there is nothing to find out.
+        return settle(errand, open.action_id, Outcome::Simulated).await;
+    }
+    let engine = &errand.engine;
+    if let Some(wait) = engine.doubts.wait(open.action_id, Instant::now()) {
+        return Ok(Reconciled::Later(engine.after(wait)));
+    }
+    if let Some(until) = bot.slowed_down_until(errand.now()) {
+        return Ok(Reconciled::Later(until));
+    }
+    let link = match Link::open(errand, bot).await? {
+        Ok(link) => link,
+        Err(NoLink::NoSession | NoLink::Unreadable) => return Ok(Reconciled::NoSession),
+    };
+    let count = look::requests_of(open.kind);
+    let purpose = "settle_action".to_owned();
+    let requests = BotCommand::ReserveRequests { purpose, count, automated: false, at: errand.now() };
+    if let Told::Refused(_) = errand.tell(errand.in_this_claim("settle.requests"), requests).await? {
+        return Ok(Reconciled::NoSession);
+    }
+    let text = words_of(errand, open).await?;
+    errand.reach("settle.before_read").await;
+    match look::look(&link, open, text.as_deref()).await {
+        Ok(Finding::Done(evidence)) => {
+            errand.reach("settle.before_record").await;
+            settle(errand, open.action_id, Outcome::Performed { evidence: evidence.to_owned() }).await
+        }
+        Ok(Finding::NotDone(evidence)) => not_done(errand, open, evidence).await,
+        Ok(Finding::Untold(evidence)) => in_doubt(errand, open.action_id, "UNSETTLED", evidence).await,
+        Ok(Finding::Unclear(evidence)) => vain(errand, open, evidence, None).await,
+        Err(error) => failed_read(errand, open, &error).await,
+    }
+}
+
+/// Looks after whatever action is open, with nothing else to do.
+pub(crate) async fn settle_action(errand: &Errand, action: ActionId) -> Result<Disposition, Fault> {
+    let bot = errand.load().await?;
+    let Some(open) = bot.open_reservation().filter(|open| open.action_id == action) else {
+        return Ok(Disposition::done("SETTLED_BEFORE"));
+    };
+    Ok(match reconcile(errand, &bot, open).await? {
+        Reconciled::Settled(outcome) => Disposition::done(outcome_name(&outcome)),
+        Reconciled::Later(at) => Disposition::snooze(at, "OUTCOME_UNKNOWN"),
+        // The next login asks again.
+        Reconciled::NoSession => Disposition::done("NO_SESSION"),
+    })
+}
+
+/// The command that looks after the open action when nobody else does; one for each reservation and session.
+pub(crate) fn look_after(errand: &Errand, bot: &Bot, not_before: DateTime<Utc>) -> Option<NewCommand> {
+    let open = bot.open_reservation()?;
+    let session = bot.login().session?;
+    let key = format!("settle:{}:{session}", open.action_id);
+    let work = Work::SettleAction { action_id: open.action_id };
+    let mut command = errand.follow_up(derive(&["command", &key]), &work, not_before);
+    command.dedupe_key = Some(key);
+    Some(command)
+}
+
+/// The outcome's name in results of commands.
+pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Performed { .. } => "PERFORMED",
+        Outcome::Simulated => "SIMULATED",
+        Outcome::Refused { .. } => "REFUSED",
+        Outcome::Failed { .. } => "FAILED",
+        Outcome::InDoubt { .. } => "IN_DOUBT",
+    }
+}
+
+/// Records the outcome. The first record of an action stands; a second one gets its answer.
+pub(crate) async fn settle(errand: &Errand, action: ActionId, outcome: Outcome) -> Result<Reconciled, Fault> {
+    let record = BotCommand::RecordAction { action_id: action, outcome: outcome.clone(), at: errand.now() };
+    errand.tell_if_allowed(Errand::of_action(action, "record"), record).await?;
+    errand.engine.doubts.forget(action);
+    Ok(Reconciled::Settled(outcome))
+}
+
+async fn not_done(errand: &Errand, open: &Reservation, evidence: &'static str) -> Result<Reconciled, Fault> {
+    let engine = &errand.engine;
+    let left = engine.doubts.remaining(open.action_id, engine.config.settle_time, Instant::now());
+    if left > Duration::ZERO {
+        engine.doubts.look_again(open.action_id, left, Instant::now());
+        return Ok(Reconciled::Later(engine.after(left)));
+    }
+    errand.reach("settle.before_record").await;
+    // The class has no consequences: those of the failed call itself were told when it failed.
+    let outcome = Outcome::Failed { class: FailureClass::Transport, code: evidence.to_owned() };
+    settle(errand, open.action_id, outcome).await
+}
+
+async fn in_doubt(errand: &Errand, action: ActionId, code: &'static str, evidence: &str) -> Result<Reconciled, Fault> {
+    tracing::warn!(action.id = %action, code, evidence, "what became of an action cannot be found out; a person decides");
+    errand.reach("settle.before_record").await;
+    settle(errand, action, Outcome::InDoubt { code: code.to_owned(), evidence: evidence.to_owned() }).await
+}
+
+async fn failed_read(errand: &Errand, open: &Reservation, error: &PlatformError) -> Result<Reconciled, Fault> {
+    let code = error.kind.code();
+    tracing::warn!(action.id = %open.action_id, code, "a read that should settle an action failed");
+    match error.class {
+        // What is gone tells nothing any more, and no later read will.
+        FailureClass::SkipTarget => return in_doubt(errand, open.action_id, "TARGET_GONE", code).await,
+        // Nothing is known of the account from these.
+        FailureClass::Transport | FailureClass::SessionLost | FailureClass::ContractBroken => {}
+        class => {
+            let (code, at) = (code.to_owned(), errand.now());
+            let trouble = BotCommand::ReportTrouble { class, code, kind: None, at };
+            errand.tell_if_allowed(errand.in_this_claim("settle.trouble"), trouble).await?;
+        }
+    }
+    let slowed_down = matches!(error.class, FailureClass::SlowDown | FailureClass::ActionBlocked);
+    vain(errand, open, code, slowed_down.then_some(SLOWED_DOWN_READ_PAUSE)).await
+}
+
+/// A read told nothing: another one later, and after too many of them the action is in doubt.
+async fn vain(
+    errand: &Errand,
+    open: &Reservation,
+    evidence: &str,
+    pause: Option<TimeDelta>,
+) -> Result<Reconciled, Fault> {
+    let engine = &errand.engine;
+    let reads = engine.doubts.count_vain_read(open.action_id, Instant::now());
+    if reads >= engine.config.settle_reads {
+        return in_doubt(errand, open.action_id, "UNSETTLED", evidence).await;
+    }
+    if let Some(pause) = pause {
+        return Ok(Reconciled::Later(errand.now() + pause));
+    }
+    let wait = FIRST_READ_PAUSE.min(engine.config.settle_time) * 2_u32.pow(reads.min(10) - 1);
+    engine.doubts.look_again(open.action_id, wait, Instant::now());
+    Ok(Reconciled::Later(engine.after(wait)))
+}
+
+/// What the comment or message was to say: in the command that planned it.
+async fn words_of(errand: &Errand, open: &Reservation) -> Result<Option<String>, Fault> {
+    let planned = errand.engine.parts.queue.find(crate::action::command_id(open.action_id, open.run_id)).await?;
+    let Some(planned) = planned else { return Ok(None) };
+    match Work::decode(&planned.kind, planned.payload)? {
+        Work::PerformAction(action) => Ok(action.text),
+        _ => Ok(None),
+    }
+}
