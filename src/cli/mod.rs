@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod doctor;
 mod migrate;
 mod postgres;
 mod projections;
@@ -39,6 +40,8 @@ struct CommandLine {
 enum Command {
     /// Run everything: a private PostgreSQL, the sandbox or a gateway, the workers and the API
     Up(SettingFlags),
+    /// Look at everything that a start needs, and say what to do
+    Doctor(SettingFlags),
     /// Show or check the settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -132,6 +135,7 @@ pub fn run() -> ExitCode {
 fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(flags) => block_on(up::run(&flags, Role::Everything, output)),
+        Command::Doctor(flags) => block_on(doctor::run(&flags, output)),
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
         Command::Projections(command) => block_on(projections::run(command, output)),

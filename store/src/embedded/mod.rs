@@ -74,6 +74,11 @@ impl EmbeddedConfig {
     }
 }
 
+/// The server program that would be run for a new cluster.
+pub fn server_program(bin_dir: Option<&Path>) -> Result<PathBuf, EmbeddedError> {
+    binaries::find(bin_dir, None).map(|found| found.postgres)
+}
+
 /// A running private PostgreSQL. Stop it with [`EmbeddedPostgres::stop`]; when dropped, it is told to stop and not waited
 /// for.
 #[derive(Debug)]
