@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::platform::Gateway;
+use workers::platform::sandbox::SandboxHandle;
+use workers::{Supervisor, WorkerConfig, WorkerParts};
 
 use super::Role;
 use super::core::{Core, writer_name};
@@ -23,11 +25,14 @@ use super::running::Running;
 use super::time::Time;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::failure::{Exit, Failure};
+use crate::entropy::SystemEntropy;
+use crate::failure::Failure;
 use crate::shutdown::Stages;
 
 const STORE_LIMIT: Duration = Duration::from_secs(20);
 const PROJECTIONS_LIMIT: Duration = Duration::from_secs(20);
+/// More than what the workers themselves allow for what runs.
+const WORKERS_LIMIT: Duration = Duration::from_secs(45);
 const SANDBOX_LIMIT: Duration = Duration::from_secs(10);
 
 /// What all parts share.
@@ -59,8 +64,11 @@ impl Engine {
     ) -> Result<Self, Failure> {
         let (fails, failures) = mpsc::channel(1);
         let shared = share(config, database.pool(), data_dir, stages).await?;
-        let platform = start_platform(config, &shared.time, data_dir, stages).await?;
-        Ok(Self { api_url: None, sandbox_url: platform.1, first_admin: false, failures })
+        let (gateway, sandbox_url) = start_platform(config, &shared.time, data_dir, stages).await?;
+        if role.has_workers() {
+            start_workers(config, &shared, gateway, stages);
+        }
+        Ok(Self { api_url: None, sandbox_url, first_admin: false, failures })
     }
 
     /// What other commands and people are told.
@@ -122,9 +130,29 @@ async fn start_platform(
 ) -> Result<(Arc<Gateway>, Option<String>), Failure> {
     let ledger = data_dir.map_or_else(|| PathBuf::from("sandbox-ledger.jsonl"), DataDir::sandbox_ledger);
     let PlatformParts { gateway, sandbox } = PlatformParts::start(config, &time.clock, ledger).await?;
-    let url = sandbox.as_ref().map(|sandbox| sandbox.url());
+    let url = sandbox.as_ref().map(SandboxHandle::url);
     if let Some(sandbox) = sandbox {
         stages.started("sandbox", SANDBOX_LIMIT, async move { sandbox.stop().await });
     }
     Ok((gateway, url))
+}
+
+fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages: &mut Stages) {
+    let settings = WorkerConfig { concurrency: config.worker_concurrency, ..WorkerConfig::named(&shared.name) };
+    let parts = WorkerParts {
+        pool: shared.pool.clone(),
+        writer: shared.core.writer.clone(),
+        bus: shared.core.bus.clone(),
+        queue: shared.queue.clone(),
+        vault: shared.vault.clone(),
+        platform: gateway,
+        clock: Arc::clone(&shared.time.clock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let workers = Supervisor::start(settings, parts);
+    stages.started("workers", WORKERS_LIMIT, async move {
+        if let Err(error) = workers.stop().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the workers did not end in order");
+        }
+    });
 }

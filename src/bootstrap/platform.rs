@@ -19,17 +19,16 @@ pub struct PlatformParts {
 impl PlatformParts {
     /// Contacts nobody: a gateway that is down now may be up when it is needed.
     pub async fn start(config: &Config, clock: &Arc<dyn Clock>, ledger: PathBuf) -> Result<Self, Failure> {
-        let (url, sandbox) = match &config.gateway_url {
-            Some(url) => (url.clone(), None),
-            None => {
-                let sandbox = Sandbox::start(SandboxConfig {
-                    addr: config.sandbox_listen,
-                    ledger_file: Some(ledger),
-                    ..SandboxConfig::new(Arc::clone(clock))
-                })
-                .await?;
-                (sandbox.url(), Some(sandbox))
-            }
+        let (url, sandbox) = if let Some(url) = &config.gateway_url {
+            (url.clone(), None)
+        } else {
+            let sandbox = Sandbox::start(SandboxConfig {
+                addr: config.sandbox_listen,
+                ledger_file: Some(ledger),
+                ..SandboxConfig::new(Arc::clone(clock))
+            })
+            .await?;
+            (sandbox.url(), Some(sandbox))
         };
         let gateway = Arc::new(Gateway::try_new(GatewayConfig::new(url))?);
         Ok(Self { gateway, sandbox })

@@ -48,8 +48,9 @@ impl Check {
     }
 
     fn bad(what: &'static str, failure: Failure) -> Self {
-        let causes = failure.causes().into_iter().map(|cause| format!(": {cause}")).collect::<String>();
-        let detail = format!("{}: {}{causes}", failure.code, failure.message);
+        let mut parts = vec![failure.code.to_owned(), failure.message.clone()];
+        parts.extend(failure.causes());
+        let detail = parts.join(": ");
         Self { what, finding: Finding::Bad, detail, hint: failure.hint }
     }
 }

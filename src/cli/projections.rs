@@ -211,7 +211,7 @@ struct Retry {
     projection: String,
     stream: String,
     #[serde(flatten)]
-    retried: Retried,
+    outcome: Retried,
 }
 
 async fn retry(pool: &PgPool, names: &[String], output: Output) -> Result<ExitCode, Failure> {
@@ -223,13 +223,13 @@ async fn retry(pool: &PgPool, names: &[String], output: Output) -> Result<ExitCo
         }
         let projection = catalogue::find(&parked.projection, &queue)?;
         let (kind, id) = (&parked.aggregate_type, &parked.aggregate_id);
-        let retried = parked::retry(pool, projection.as_ref(), parked.shard, kind, id).await?;
-        retries.push(Retry { stream: format!("{kind}-{id}"), projection: parked.projection, retried });
+        let outcome = parked::retry(pool, projection.as_ref(), parked.shard, kind, id).await?;
+        retries.push(Retry { stream: format!("{kind}-{id}"), projection: parked.projection, outcome });
     }
-    let left = retries.iter().any(|retry| retry.retried.left > 0);
+    let left = retries.iter().any(|retry| retry.outcome.left > 0);
     output.result(&retries, |retries| {
         let rows = retries.iter().map(|retry| {
-            let Retried { applied, left } = retry.retried;
+            let Retried { applied, left } = retry.outcome;
             [retry.projection.clone(), retry.stream.clone(), applied.to_string(), left.to_string()]
         });
         output::table(["PROJECTION", "STREAM", "APPLIED", "STILL WAITING"], rows)
