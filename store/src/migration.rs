@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::error::StoreError;
 
@@ -14,6 +14,11 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 /// for each other.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     MIGRATIONS.run(pool).await.map_err(|error| StoreError::Migration(Arc::new(error)))
+}
+
+/// The same through one connection, which its owner can close for sure: a closed pool may still hold one.
+pub(crate) async fn migrate_through(connection: &mut PgConnection) -> Result<(), StoreError> {
+    MIGRATIONS.run(connection).await.map_err(|error| StoreError::Migration(Arc::new(error)))
 }
 
 /// Names the schema that the migrations make: it differs as soon as one of them does.

@@ -155,9 +155,9 @@ async fn make_template(
     ] {
         connection.execute(statement.as_str()).await.map_err(failed())?;
     }
-    let pool = pool_of(&admin.clone().database(&unfinished), 1);
-    let migrated = migration::migrate(&pool).await;
-    pool.close().await;
+    let mut migrating = connect(&admin.clone().database(&unfinished)).await?;
+    let migrated = migration::migrate_through(&mut migrating).await;
+    close(migrating).await;
     migrated.map_err(TestingError::Migrate)?;
     for statement in [
         format!("ALTER DATABASE {unfinished} ALLOW_CONNECTIONS false"),
