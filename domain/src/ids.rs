@@ -134,3 +134,56 @@ pub fn logical_shard_of(bot: BotId) -> u16 {
 pub fn partition_of(bot: BotId) -> i32 {
     i32::from(logical_shard_of(bot)) % PARTITIONS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bot(number: u128) -> BotId {
+        BotId::from_uuid(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn a_bot_has_the_id_of_its_user() {
+        let user = UserId::from_uuid(Uuid::from_u128(7));
+        assert_eq!(BotId::of(user).owner(), user);
+        assert_eq!(BotId::of(user).to_string(), user.to_string());
+    }
+
+    #[test]
+    fn the_home_of_a_bot_never_changes() {
+        let id: BotId = "0195a1b2-c3d4-7e5f-8a6b-0123456789ab".parse().unwrap();
+        assert_eq!((logical_shard_of(id), partition_of(id)), (0x9ab, 0x2b));
+        assert_eq!((logical_shard_of(bot(0)), partition_of(bot(0))), (0, 0));
+    }
+
+    #[test]
+    fn bots_spread_over_every_partition() {
+        let homes: BTreeSet<i32> = (0..1_000).map(|number| partition_of(bot(number * 0x9e37_79b9))).collect();
+        assert_eq!(homes.len(), 64);
+    }
+
+    #[test]
+    fn derived_ids_are_the_same_everywhere_and_keep_the_parts_apart() {
+        assert_eq!(derive(&["run", "1"]).to_string(), "4fcfb9b7-90b6-5049-bf17-ad8190060611");
+        let ids: BTreeSet<Uuid> = [&["ab", "c"][..], &["a", "bc"], &["abc"], &["abc", ""], &["", "abc"], &[]]
+            .into_iter()
+            .map(derive)
+            .collect();
+        assert_eq!(ids.len(), 6);
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_reads_back(number in any::<u128>()) {
+            let id = bot(number);
+            prop_assert_eq!(id.to_string().parse::<BotId>().unwrap(), id);
+            prop_assert_eq!(serde_json::to_value(id).unwrap(), id.to_string());
+            prop_assert!(logical_shard_of(id) < LOGICAL_SHARDS && (0..PARTITIONS).contains(&partition_of(id)));
+        }
+    }
+}

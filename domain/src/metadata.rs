@@ -115,3 +115,84 @@ fn parse<T: FromStr>(map: &Map<String, Value>, field: &'static str) -> Result<T,
     let text = map.get(field).and_then(Value::as_str).ok_or(MetadataError::Missing { field })?;
     text.parse().map_err(|_| MetadataError::Invalid { field, value: text.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map_of(metadata: &Metadata) -> Map<String, Value> {
+        metadata.to_map().into_iter().map(|(key, value)| (key, Value::String(value))).collect()
+    }
+
+    fn metadata(actor: Actor) -> Metadata {
+        Metadata {
+            correlation_id: Uuid::from_u128(1),
+            causation_id: Uuid::from_u128(2),
+            actor,
+            request_id: RequestId::from_uuid(Uuid::from_u128(3)),
+            recorded_at: "2026-03-02T10:00:00.123456Z".parse().unwrap(),
+        }
+    }
+
+    fn actors() -> impl Strategy<Value = Actor> {
+        let ids = any::<u128>().prop_map(Uuid::from_u128);
+        prop_oneof![
+            ids.clone().prop_map(|id| Actor::User(UserId::from_uuid(id))),
+            ids.clone().prop_map(|id| Actor::Admin(UserId::from_uuid(id))),
+            ids.prop_map(Actor::Token),
+            "\\PC{0,20}".prop_map(Actor::Worker),
+            "\\PC{0,20}".prop_map(Actor::System),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_reads_back(actor in actors()) {
+            let metadata = metadata(actor);
+            prop_assert_eq!(Metadata::from_map(&map_of(&metadata)).unwrap(), metadata);
+        }
+    }
+
+    #[test]
+    fn it_is_stored_as_a_flat_map_of_strings() {
+        let map = metadata(Actor::Worker("node-1".to_owned())).to_map();
+        let text = serde_json::to_string(&map).unwrap();
+        let expected = concat!(
+            r#"{"actor":"worker:node-1","causation_id":"00000000-0000-0000-0000-000000000002","#,
+            r#""correlation_id":"00000000-0000-0000-0000-000000000001","recorded_at":"2026-03-02T10:00:00.123456Z","#,
+            r#""request_id":"00000000-0000-0000-0000-000000000003"}"#,
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_root_follows_from_itself() {
+        let request_id = RequestId::from_uuid(Uuid::from_u128(3));
+        let root = Metadata::root(request_id, Actor::System("setup".to_owned()), DateTime::UNIX_EPOCH);
+        assert_eq!((root.correlation_id, root.causation_id), (request_id.uuid(), request_id.uuid()));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let whole = map_of(&metadata(Actor::Token(Uuid::from_u128(4))));
+        for field in whole.keys() {
+            let mut map = whole.clone();
+            map.remove(field);
+            let error = Metadata::from_map(&map).unwrap_err();
+            assert_eq!((error.code(), error.to_string()), ("METADATA_MISSING", format!("metadata has no {field}")));
+            map.insert(field.clone(), Value::String("nobody:7".to_owned()));
+            let error = Metadata::from_map(&map).unwrap_err();
+            assert_eq!(error.code(), "METADATA_INVALID");
+            assert!(error.to_string().contains(field.as_str()));
+        }
+    }
+
+    #[test]
+    fn an_actor_without_a_kind_or_an_id_is_none() {
+        for text in ["", "user", "user:", "user:7", "admin:x", "token:", "robot:1", "USER:7"] {
+            assert!(text.parse::<Actor>().is_err(), "{text:?}");
+        }
+    }
+}

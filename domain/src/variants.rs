@@ -37,3 +37,40 @@ macro_rules! codes {
     };
 }
 pub(crate) use codes;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::any_event::DecodeError;
+    use crate::bot::BotError;
+    use crate::campaign::CampaignError;
+    use crate::metadata::MetadataError;
+    use crate::user::UserError;
+
+    #[test]
+    fn codes_are_unique_and_say_whose_they_are() {
+        let all = [
+            ("BOT_", BotError::CODES),
+            ("CAMPAIGN_", CampaignError::CODES),
+            ("USER_", UserError::CODES),
+            ("EVENT_", DecodeError::CODES),
+            ("METADATA_", MetadataError::CODES),
+        ];
+        let mut seen = BTreeSet::new();
+        for (prefix, codes) in all {
+            for code in codes {
+                assert!(code.starts_with(prefix), "{code}");
+                assert!(code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{code}");
+                assert!(seen.insert(*code), "{code} is used twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_variant_answers_its_own_code_which_is_in_the_list() {
+        let error = BotError::NoAccount;
+        assert_eq!(error.code(), "BOT_NO_ACCOUNT");
+        assert!(BotError::CODES.contains(&error.code()));
+    }
+}

@@ -39,6 +39,12 @@ impl Reserved {
         self.0.insert(place, (at, count));
     }
 
+    /// How many reservations are kept.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// How much lies in the window that ends at `now`.
     #[must_use]
     pub fn used(&self, window: Window, now: DateTime<Utc>) -> u32 {
