@@ -1,0 +1,10 @@
+//! The projections' tests against a real PostgreSQL, in one binary.
+
+mod agreement;
+mod audit;
+mod parking;
+mod reactors;
+mod read_models;
+mod rebuilding;
+mod running;
+mod support;
