@@ -298,7 +298,9 @@ impl Work<'_> {
         self.close().await
     }
 
-    async fn close(self) -> Result<(), ProjectionError> {
+    /// Gives the lock back at once; the server may take a moment to see that a connection has ended.
+    async fn close(mut self) -> Result<(), ProjectionError> {
+        sqlx::query("SELECT pg_advisory_unlock_all()").execute(&mut self.connection).await?;
         Ok(self.connection.close().await?)
     }
 }

@@ -8,7 +8,8 @@ use domain::ids::derive;
 use projections::audit_trail::{self, AuditFilter, AuditTrail};
 use projections::{Order, PageRequest};
 
-use crate::support::life::{Dice, Life, campaign};
+use crate::support::life::{Life, campaign};
+use crate::support::walk::Dice;
 use crate::support::{World, at};
 
 fn draft(name: &str) -> Draft {

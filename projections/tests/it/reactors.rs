@@ -127,9 +127,12 @@ fn planned(life: &Life, work: &Work, name: &str) -> NewCommand {
     }
 }
 
+/// How automation ends at a second.
+type End = fn(i64) -> BotCommand;
+
 #[tokio::test]
 async fn every_end_of_automation_cancels_what_waits() {
-    let ends: [(&str, fn(i64) -> BotCommand); 5] = [
+    let ends: [(&str, End); 5] = [
         ("disabled", |now| BotCommand::DisableAutomation { reason: "enough".to_owned(), at: at(now) }),
         ("logged out", |now| BotCommand::Logout { at: at(now) }),
         ("session", |now| BotCommand::RecordSessionExpired { code: "LOGIN_REQUIRED".to_owned(), at: at(now) }),

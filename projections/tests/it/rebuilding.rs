@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::support::World;
-use crate::support::life::{Dice, Life};
+use crate::support::life::Life;
+use crate::support::walk::Dice;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -79,9 +80,9 @@ async fn verify_names_every_kind_of_damage_and_changes_nothing() {
         assert_eq!((table.live_rows, table.rebuilt_rows), (4, 4));
         let sample =
             table.samples.iter().find(|sample| sample.key["bot_id"] == json!(wrong)).expect("the damaged row is shown");
-        let (live, rebuilt) =
-            (sample.live.as_ref().expect("it is there"), sample.rebuilt.as_ref().expect("it is there"));
-        assert_eq!(live.keys().collect::<Vec<_>>(), rebuilt.keys().collect::<Vec<_>>());
+        let live = sample.live.as_ref().expect("it is there");
+        let expected = sample.rebuilt.as_ref().expect("it should be there");
+        assert_eq!(live.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
         assert_eq!(live["reason"], "x");
     }
 }

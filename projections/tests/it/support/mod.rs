@@ -2,6 +2,7 @@
 
 pub mod life;
 pub mod poll;
+pub mod walk;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -14,7 +14,5 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -
             sleep(PAUSE).await;
         }
     };
-    if timeout(LONGEST_WAIT, asking).await.is_err() {
-        panic!("it did not happen in time: {what}");
-    }
+    assert!(timeout(LONGEST_WAIT, asking).await.is_ok(), "it did not happen in time: {what}");
 }
