@@ -1,3 +1,4 @@
 //! The tests of the workers crate, as one binary.
 
+mod engine;
 mod platform;
