@@ -142,7 +142,15 @@ async fn rebuild(pool: &PgPool, names: &[String], swap: bool, output: Output) ->
         reports.push(report?);
     }
     let agrees = reports.iter().all(Report::agrees);
-    output.result(&reports, |reports| output::table(["PROJECTION", "TABLE", "ROWS", "RESULT"], lines(reports)));
+    output.result(&reports, |reports| {
+        let mut text = output::table(["PROJECTION", "TABLE", "ROWS", "RESULT"], lines(reports));
+        let rows: Vec<_> = reports.iter().flat_map(samples).collect();
+        if !rows.is_empty() {
+            text.push_str("\n\n");
+            text.push_str(&output::table(["DIFFERS", "ROW", "IS", "LOG SAYS"], rows));
+        }
+        text
+    });
     // A rebuild that found differences has mended them.
     Ok(if agrees || swap { ExitCode::SUCCESS } else { Exit::Disagreement.into() })
 }
@@ -181,6 +189,19 @@ fn lines(reports: &[Report]) -> Vec<[String; 4]> {
         }
     }
     lines
+}
+
+/// Some of the rows that differ, with what is in them and what the log says.
+fn samples(report: &Report) -> Vec<[String; 4]> {
+    let fields = |row: &serde_json::Map<String, serde_json::Value>| {
+        row.iter().map(|(column, value)| format!("{column}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    let row = |row: &Option<_>| row.as_ref().map_or_else(|| "no such row".to_owned(), fields);
+    let tables = report.tables.iter().flatten();
+    let samples = tables.flat_map(|table| table.samples.iter().map(move |sample| (table.table, sample)));
+    samples
+        .map(|(table, sample)| [table.to_owned(), fields(&sample.key), row(&sample.live), row(&sample.rebuilt)])
+        .collect()
 }
 
 #[derive(Debug, Serialize)]
