@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::ids::RequestId;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::batch::Pending;
@@ -37,6 +38,7 @@ pub struct PostgresRepository {
     pool: PgPool,
     writer: Writer,
     requests: mpsc::Sender<Pending>,
+    stop: CancellationToken,
     tasks: TaskTracker,
     patience: Duration,
 }
@@ -46,12 +48,20 @@ impl PostgresRepository {
     #[must_use]
     pub fn start(pool: PgPool, writer: Writer, wakeup: Wakeup, config: &RepositoryConfig) -> Self {
         let (requests, received) = mpsc::channel(config.queue);
-        let sequencer =
-            Sequencer::new(DEFAULT_SHARD, received, pool.connect_options(), writer.clone(), wakeup, config.patience);
+        let stop = CancellationToken::new();
+        let sequencer = Sequencer::new(
+            DEFAULT_SHARD,
+            received,
+            stop.clone(),
+            pool.connect_options(),
+            writer.clone(),
+            wakeup,
+            config.patience,
+        );
         let tasks = TaskTracker::new();
         tasks.spawn(sequencer.run());
         tasks.close();
-        Self { pool, writer, requests, tasks, patience: config.patience }
+        Self { pool, writer, requests, stop, tasks, patience: config.patience }
     }
 
     /// The writer that this repository appends as.
@@ -66,12 +76,10 @@ impl PostgresRepository {
         &self.pool
     }
 
-    /// Waits until every append that was asked for has its answer, then ends. Other clones must
-    /// be dropped first.
-    pub async fn close(self) {
-        let Self { requests, tasks, .. } = self;
-        drop(requests);
-        tasks.wait().await;
+    /// Takes no more appends, in any clone, and waits until those that were asked for have their answers.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
     }
 }
 

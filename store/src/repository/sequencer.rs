@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::Appended;
 use super::batch::{Pending, Plan, ShardHead, plan};
@@ -31,6 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Sequencer {
     shard: i32,
     requests: mpsc::Receiver<Pending>,
+    stop: CancellationToken,
     /// A request that did not fit into the batch before.
     carried: Option<Pending>,
     last_batch: usize,
@@ -56,16 +58,17 @@ impl Sequencer {
     pub fn new(
         shard: i32,
         requests: mpsc::Receiver<Pending>,
+        stop: CancellationToken,
         options: Arc<PgConnectOptions>,
         writer: Writer,
         wakeup: Wakeup,
         patience: Duration,
     ) -> Self {
         let session = Session::new(shard, options, writer, wakeup);
-        Self { shard, requests, carried: None, last_batch: 1, session, patience }
+        Self { shard, requests, stop, carried: None, last_batch: 1, session, patience }
     }
 
-    /// Runs until every sender is gone and everything that was sent has its answer.
+    /// Runs until it is stopped, or every sender is gone, and everything that was sent has its answer.
     pub async fn run(mut self) {
         while let Some(batch) = self.gather().await {
             failpoint!("append.gathered");
@@ -78,7 +81,7 @@ impl Sequencer {
     async fn gather(&mut self) -> Option<Vec<Pending>> {
         let first = match self.carried.take() {
             Some(carried) => carried,
-            None => self.requests.recv().await?,
+            None => self.receive().await?,
         };
         self.let_the_others_in().await;
         let mut bytes = first.request.size();
@@ -94,6 +97,17 @@ impl Sequencer {
         }
         self.last_batch = batch.len();
         Some(batch)
+    }
+
+    async fn receive(&mut self) -> Option<Pending> {
+        if !self.requests.is_closed() {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => self.requests.close(),
+                request = self.requests.recv() => return request,
+            }
+        }
+        self.requests.recv().await
     }
 
     /// Those whose answers were just sent are about to ask again; without this, the first of them

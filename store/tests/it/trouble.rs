@@ -206,3 +206,25 @@ async fn batches_keep_to_their_largest_size() {
     assert!(largest <= 1 << 20, "{largest} bytes");
     is_whole(&node, database.pool()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closed_repository_answers_what_was_asked_and_takes_no_more() {
+    let database = TestDatabase::create().await;
+    let node = Node::start(database.pool()).await;
+    let appends = (0..50).map(|stream| {
+        let repository = node.repository.clone();
+        tokio::spawn(async move { repository.append(request(&stream.to_string(), 0, &["x"])).await })
+    });
+    let appends: Vec<_> = appends.collect();
+    in_time("closing", node.repository.close()).await;
+    let mut stored = 0;
+    for append in appends {
+        match append.await.expect("it ran") {
+            Ok(_) => stored += 1,
+            Err(error) => assert_eq!(error.code(), "STORE_UNAVAILABLE"),
+        }
+    }
+    assert_eq!(node.repository.head(DEFAULT_SHARD).await.expect("it has a head"), stored);
+    let late = node.repository.append(request("late", 0, &["x"])).await.expect_err("it is closed");
+    assert_eq!(late.code(), "STORE_UNAVAILABLE");
+}
