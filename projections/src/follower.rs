@@ -98,17 +98,17 @@ impl Projections {
         let reached = async {
             let mut poll = SHORTEST_POLL;
             loop {
-                if let Some(member) = member {
-                    let mut here = member.position.clone();
-                    // A runner that has ended tells nothing any more; the database does.
-                    if let Ok(Ok(_)) = timeout(poll, here.wait_for(|at| *at >= position)).await {
-                        return Ok(());
-                    }
+                if let Some(member) = member
+                    && hears_of(member, position, poll).await
+                {
+                    return Ok(());
                 }
                 if self.has_reached(name, position).await? {
                     return Ok(());
                 }
-                sleep(poll).await;
+                if member.is_none() {
+                    sleep(poll).await;
+                }
                 poll = (poll * 2).min(LONGEST_POLL);
             }
         };
@@ -133,4 +133,15 @@ impl Projections {
         let found = checkpoint::load(&self.shared.pool, projection, self.shared.shard).await?;
         Ok(found.is_some_and(|found| found.position >= position))
     }
+}
+
+/// Whether the runner of this process reaches `position` within `wait`. One that has ended says nothing any more.
+async fn hears_of(member: &Member, position: i64, wait: Duration) -> bool {
+    let mut here = member.position.clone();
+    let told = async {
+        if here.wait_for(|at| *at >= position).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    timeout(wait, told).await.is_ok()
 }

@@ -199,7 +199,7 @@ impl Work<'_> {
                 break;
             }
         }
-        Ok(())
+        schema::analyze(&mut self.connection, &self.schemas, self.projection.tables()).await
     }
 
     async fn build_batch(&mut self, target: i64) -> Result<(), ProjectionError> {

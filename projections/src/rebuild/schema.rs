@@ -49,6 +49,42 @@ pub(super) async fn make(
     run(db, &format!("CREATE SCHEMA {rebuilt}")).await?;
     for table in tables.iter().chain(&BOOKKEEPING) {
         run(db, &format!("CREATE TABLE {rebuilt}.{table} (LIKE {live}.{table} INCLUDING ALL)")).await?;
+        for statement in what_like_leaves_out(db, &format!("{live}.{table}"), &format!("{rebuilt}.{table}")).await? {
+            run(db, &statement).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Storage options and grants, which `LIKE` does not copy.
+async fn what_like_leaves_out(db: &mut PgConnection, from: &str, to: &str) -> Result<Vec<String>, ProjectionError> {
+    let statements = sqlx::query_scalar(
+        "SELECT format('ALTER TABLE %s SET (%s)', $2::text, array_to_string(reloptions, ', '))
+           FROM pg_class
+          WHERE oid = $1::regclass
+            AND reloptions IS NOT NULL
+          UNION ALL
+         SELECT format('GRANT %s ON %s TO %s', privilege_type, $2::text,
+                       CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
+           FROM pg_class, aclexplode(relacl)
+          WHERE oid = $1::regclass
+            AND grantee <> relowner",
+    )
+    .bind(from)
+    .bind(to)
+    .fetch_all(db)
+    .await?;
+    Ok(statements)
+}
+
+/// Tells the planner about the rebuilt rows, before anybody queries them.
+pub(super) async fn analyze(
+    db: &mut PgConnection,
+    schemas: &Schemas,
+    tables: &[&'static str],
+) -> Result<(), ProjectionError> {
+    for table in tables {
+        run(db, &format!("ANALYZE {}.{table}", schemas.rebuilt)).await?;
     }
     Ok(())
 }

@@ -178,14 +178,18 @@ async fn swap_can_be_undone() {
 }
 
 #[tokio::test]
-async fn swapped_tables_keep_their_constraints_and_indexes() {
+async fn swapped_tables_keep_their_constraints_indexes_options_and_grants() {
     let (world, _) = with_lives(1).await;
     world.catch_up().await;
+    world.execute("GRANT SELECT ON bot_status TO PUBLIC").await;
     let shapes = "SELECT string_agg(definition, E'\\n' ORDER BY definition)
                     FROM (SELECT indexdef AS definition FROM pg_indexes WHERE schemaname = 'public'
                           UNION ALL
                           SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
                             FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+                          UNION ALL
+                          SELECT relname || ' ' || coalesce(reloptions::text, '') || ' ' || coalesce(relacl::text, '')
+                            FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
                           UNION ALL
                           SELECT format('%s.%s %s %s', table_name, column_name, data_type, generation_expression)
                             FROM information_schema.columns WHERE table_schema = 'public') AS shapes";
