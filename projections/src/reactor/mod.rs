@@ -1,5 +1,6 @@
 //! Reactors: projections whose rows are commands for the workers. A command is enqueued in the transaction that moves
-//! the checkpoint, once for each event; a reactor is never rebuilt.
+//! the checkpoint, once for each event; a reactor is never rebuilt. The migration that installs one puts its checkpoint at
+//! the head of the log, so that what happened before asks for no work.
 
 pub mod accounts;
 pub mod automation;
