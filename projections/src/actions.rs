@@ -210,6 +210,29 @@ pub async fn by_id(db: impl PgExecutor<'_>, action_id: ActionId) -> Result<Optio
         .await
 }
 
+/// How many actions of a bot `filter` lets through.
+pub async fn count_of_bot(db: impl PgExecutor<'_>, bot_id: BotId, filter: &ActionFilter) -> Result<i64, sqlx::Error> {
+    let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    sqlx::query_scalar(
+        "SELECT count(*)
+           FROM actions
+          WHERE bot_id = $1
+            AND ($2::uuid IS NULL OR run_id = $2)
+            AND ($3::uuid IS NULL OR campaign_id = $3)
+            AND ($4::text IS NULL OR kind = $4)
+            AND ($5::text IS NULL OR mode = $5)
+            AND (cardinality($6::text[]) = 0 OR status = ANY ($6))",
+    )
+    .bind(bot_id.uuid())
+    .bind(filter.run_id.map(RunId::uuid))
+    .bind(filter.campaign_id.map(CampaignId::uuid))
+    .bind(filter.kind.map(ActionKind::as_str))
+    .bind(filter.mode.map(Mode::as_str))
+    .bind(statuses)
+    .fetch_one(db)
+    .await
+}
+
 /// The actions of a bot in the order of their first events.
 pub async fn of_bot(
     db: impl PgExecutor<'_>,

@@ -169,3 +169,18 @@ pub async fn of_bot(
         .await?;
     Ok(page.page(rows))
 }
+
+/// How many runs a bot had, of one campaign or all.
+pub async fn count_of_bot(
+    db: impl PgExecutor<'_>,
+    bot_id: BotId,
+    campaign_id: Option<CampaignId>,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM campaign_runs WHERE bot_id = $1 AND ($2::uuid IS NULL OR campaign_id = $2)",
+    )
+    .bind(bot_id.uuid())
+    .bind(campaign_id.map(CampaignId::uuid))
+    .fetch_one(db)
+    .await
+}

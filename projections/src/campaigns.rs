@@ -159,3 +159,12 @@ pub async fn of_bot(
         .await?;
     Ok(page.page(rows))
 }
+
+/// How many campaigns a bot has.
+pub async fn count_of_bot(db: impl PgExecutor<'_>, bot_id: BotId, with_archived: bool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT count(*) FROM campaigns WHERE bot_id = $1 AND (NOT archived OR $2)")
+        .bind(bot_id.uuid())
+        .bind(with_archived)
+        .fetch_one(db)
+        .await
+}

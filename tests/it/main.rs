@@ -4,4 +4,5 @@ mod architecture;
 mod cli;
 mod errors;
 mod projections;
+mod schema;
 mod support;

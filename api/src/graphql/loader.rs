@@ -1,0 +1,57 @@
+//! Loads what many nodes of a page refer to at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::{Context, Error, Result};
+use domain::ids::{BotId, CampaignId, UserId};
+use projections::{bot_status, campaigns, instagram_accounts};
+
+use super::campaign::Campaign;
+use super::error::fault;
+use crate::deps::Services;
+use crate::http::Problem;
+
+/// Reads rows by their ids.
+pub struct Rows(pub Arc<Services>);
+
+impl Loader<CampaignId> for Rows {
+    type Value = campaigns::Campaign;
+    type Error = Error;
+
+    async fn load(&self, ids: &[CampaignId]) -> Result<HashMap<CampaignId, campaigns::Campaign>, Error> {
+        let rows = campaigns::by_ids(&self.0.deps.pool, ids).await.map_err(fault)?;
+        Ok(rows.into_iter().map(|row| (row.campaign_id, row)).collect())
+    }
+}
+
+impl Loader<BotId> for Rows {
+    type Value = bot_status::BotStatus;
+    type Error = Error;
+
+    async fn load(&self, ids: &[BotId]) -> Result<HashMap<BotId, bot_status::BotStatus>, Error> {
+        let rows = bot_status::of_bots(&self.0.deps.pool, ids).await.map_err(fault)?;
+        Ok(rows.into_iter().map(|row| (row.bot_id, row)).collect())
+    }
+}
+
+impl Loader<UserId> for Rows {
+    type Value = instagram_accounts::InstagramAccount;
+    type Error = Error;
+
+    async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, instagram_accounts::InstagramAccount>, Error> {
+        let rows = instagram_accounts::of_users(&self.0.deps.pool, ids).await.map_err(fault)?;
+        Ok(rows.into_iter().map(|row| (row.user_id, row)).collect())
+    }
+}
+
+/// The loader of a request.
+pub fn rows<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Rows>> {
+    ctx.data::<DataLoader<Rows>>().map_err(|_| fault(Problem::internal()))
+}
+
+/// The campaign of an id that a row of the caller's own refers to.
+pub async fn campaign(ctx: &Context<'_>, id: CampaignId) -> Result<Option<Campaign>> {
+    Ok(rows(ctx)?.load_one(id).await?.map(Campaign))
+}

@@ -1,0 +1,82 @@
+//! The GraphQL schema and how it is reached. The nouns have a file each; this one puts them together.
+
+// The library's macros want `async` and `Result` where a field needs neither.
+#![expect(clippy::unused_async, reason = "fields of the schema are async functions")]
+
+mod account;
+mod action;
+mod ask;
+mod audit;
+mod bot;
+mod campaign;
+mod connection;
+mod counters;
+mod document;
+mod error;
+mod event;
+mod global_id;
+pub(crate) mod http;
+mod limits;
+mod loader;
+mod mutation;
+mod names;
+mod plan;
+mod query;
+mod respond;
+mod scalars;
+pub(crate) mod socket;
+mod subscription;
+mod user;
+mod verdict;
+
+use std::sync::Arc;
+
+use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
+
+use crate::deps::Services;
+use action::Action;
+use audit::AuditEntry;
+use campaign::{Campaign, CampaignRun};
+use connection::List;
+use event::BotEvent;
+use mutation::Mutation;
+use query::Query;
+use subscription::Subscription;
+use user::User;
+
+/// Fields times the lengths of the lists that they are in.
+const MOST_COMPLEX: usize = 6_000;
+const DEEPEST_RECURSION: usize = 40;
+
+/// The schema with what it works with.
+pub(crate) type GraphqlSchema = Schema<Query, Mutation, Subscription>;
+
+/// The schema over `services`.
+pub(crate) fn schema(services: Arc<Services>) -> GraphqlSchema {
+    builder().data(services).finish()
+}
+
+/// The schema as text: the contract that clients are built on.
+#[must_use]
+pub fn schema_sdl() -> String {
+    builder().finish().sdl_with_options(
+        SDLExportOptions::new()
+            .include_specified_by()
+            .prefer_single_line_descriptions()
+            .use_space_ident()
+            .indent_width(2),
+    )
+}
+
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query, Mutation::default(), Subscription)
+        .override_output_type_description::<List<Action>>("A page of actions.")
+        .override_output_type_description::<List<AuditEntry>>("A page of the audit trail.")
+        .override_output_type_description::<List<BotEvent>>("A page of a bot's events.")
+        .override_output_type_description::<List<Campaign>>("A page of campaigns.")
+        .override_output_type_description::<List<CampaignRun>>("A page of campaign runs.")
+        .override_output_type_description::<List<User>>("A page of users.")
+        .limit_complexity(MOST_COMPLEX)
+        .limit_recursive_depth(DEEPEST_RECURSION)
+        .limit_directives(20)
+}

@@ -1,0 +1,22 @@
+//! Everything that can be changed, one noun a file. A mutation turns its input into one command.
+
+mod account;
+mod automation;
+mod bot;
+mod campaign;
+mod engine;
+mod payload;
+mod user;
+
+use async_graphql::MergedObject;
+
+/// Everything that can be changed. Each mutation takes one `input` and gives what it changed, or `userErrors`.
+#[derive(Default, MergedObject)]
+pub struct Mutation(
+    bot::BotMutation,
+    account::AccountMutation,
+    campaign::CampaignMutation,
+    automation::AutomationMutation,
+    user::UserMutation,
+    engine::EngineMutation,
+);

@@ -1,0 +1,183 @@
+//! The enums of the schema: those of the domain and the read models, under their own names.
+
+use async_graphql::Enum;
+
+/// Mirrors enums of other crates; a variant that is missing here does not compile.
+macro_rules! mirrored {
+    ($($(#[$doc:meta])* $name:ident = $remote:tt { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+            #[graphql(remote = $remote)]
+            pub enum $name {
+                $($(#[$variant_doc])* $variant),+
+            }
+        )+
+    };
+}
+
+mirrored! {
+    /// Where a bot stands. Automation acts in `RUNNING` alone.
+    BotState = "domain::bot::BotState" {
+        /// The user has no bot yet; initialize it.
+        NotInitialized,
+        /// No session. Link an account and log in.
+        LoggedOut,
+        /// A worker logs in now.
+        LoggingIn,
+        /// There is a session; nothing acts.
+        LoggedIn,
+        /// Automation acts.
+        Running,
+        /// Automation waits until it is resumed.
+        Paused,
+        /// Something needs a person; see the reason.
+        Error,
+    }
+
+    /// Whether writes reach Instagram.
+    Mode = "domain::bot::Mode" {
+        /// Everything but the writes is done, and they are shown as simulated.
+        DryRun,
+        /// Writes reach Instagram.
+        Live,
+    }
+
+    /// A kind of side effect on Instagram.
+    ActionKind = "domain::bot::ActionKind" {
+        /// Follows a person.
+        Follow,
+        /// Stops following a person.
+        Unfollow,
+        /// Likes a post.
+        Like,
+        /// Sees or likes a story.
+        Story,
+        /// Comments on a post.
+        Comment,
+        /// Sends a direct message.
+        Dm,
+    }
+
+    /// What is counted against a limit.
+    Counter = "domain::bot::Counter" {
+        /// People followed.
+        Follow,
+        /// People no longer followed.
+        Unfollow,
+        /// Posts liked.
+        Like,
+        /// Stories seen or liked.
+        Story,
+        /// Comments.
+        Comment,
+        /// Direct messages.
+        Dm,
+        /// Calls of the gateway, of any kind.
+        Request,
+    }
+
+    /// Over which time a limit counts; both windows roll.
+    Window = "domain::bot::Window" {
+        /// 60 minutes.
+        Hour,
+        /// 24 hours.
+        Day,
+    }
+
+    /// Why an action has to wait.
+    SuppressReason = "domain::bot::SuppressReason" {
+        /// Instagram asked to slow down.
+        SlowDown,
+        /// Instagram blocked this kind of action.
+        KindBlocked,
+        /// This kind stopped after an answer that nobody understands; enabling automation again starts it.
+        ModuleStopped,
+        /// Outside the working hours.
+        OutsideHours,
+        /// Too soon after the last write.
+        Pacing,
+        /// The hour's limit is reached.
+        HourLimit,
+        /// The day's limit is reached.
+        DayLimit,
+        /// The limit of this kind is zero.
+        LimitZero,
+    }
+
+    /// How an action in doubt was settled.
+    Settlement = "domain::bot::Settlement" {
+        /// It took effect.
+        Performed,
+        /// It had no effect.
+        NotPerformed,
+    }
+
+    /// The class of a failure; what follows depends on it alone.
+    FailureClass = "domain::bot::FailureClass" {
+        /// A person has to settle it in Instagram's own app.
+        PersonNeeded,
+        /// The session ended; log in again.
+        LoginEnded,
+        /// This kind of action stops for a day or more.
+        ActionBlocked,
+        /// The account pauses, longer each time.
+        SlowDown,
+        /// This target is skipped.
+        SkipTarget,
+        /// No answer.
+        Transport,
+        /// The gateway lost the session.
+        SessionLost,
+        /// The gateway broke its contract.
+        ContractBroken,
+        /// An answer that nobody understands.
+        Unknown,
+    }
+
+    /// What a campaign does to its targets.
+    Module = "domain::campaign::Module" {
+        /// Likes the posts that the source gives.
+        Like,
+        /// Follows the authors of those posts.
+        Follow,
+    }
+
+    /// Which posts of a hashtag or place.
+    HashtagTab = "domain::campaign::HashtagTab" {
+        /// Those that Instagram puts first.
+        Top,
+        /// The newest.
+        Recent,
+    }
+
+    /// What a user may see and do.
+    Role = "domain::user::Role" {
+        /// Their own bot.
+        User,
+        /// Also the users, their states, names and counters.
+        Admin,
+    }
+
+    /// Where an action stands.
+    ActionStatus = "projections::actions::ActionStatus" {
+        /// It has to wait and was never reserved.
+        Suppressed,
+        /// Reserved and not settled.
+        Open,
+        /// Instagram took it.
+        Performed,
+        /// A dry run showed what it would have done.
+        Simulated,
+        /// Instagram said no.
+        Refused,
+        /// It surely had no effect.
+        Failed,
+        /// Whether it had an effect is not known; settle it.
+        InDoubt,
+        /// It was in doubt, and it took effect.
+        ReconciledPerformed,
+        /// It was in doubt, and it had no effect.
+        ReconciledNotPerformed,
+    }
+}

@@ -1,0 +1,216 @@
+//! The doors for reading: the viewer, any node by its id, and what administrators see.
+
+use async_graphql::{Context, ID, Interface, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use domain::ids::{ActionId, BotId, CampaignId, RunId, UserId};
+use domain::user::Role;
+use projections::{Order, actions, audit_trail, campaign_runs, campaigns, users};
+use uuid::Uuid;
+
+use super::account::Account;
+use super::action::Action;
+use super::audit::{AuditEntry, AuditFilter, AuditKey};
+use super::bot::Bot;
+use super::campaign::{Campaign, CampaignRun};
+use super::connection::{Cursor, List, PageArguments, TotalCount};
+use super::error::{admin, caller, coded, fault, restricted_caller, services};
+use super::global_id::{self, Kind};
+use super::user::User;
+use crate::code::Code;
+use crate::deps::Services;
+use crate::http::Problem;
+
+/// Anything with a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Global id."))]
+pub enum Node {
+    User(User),
+    Bot(Bot),
+    Account(Account),
+    Campaign(Campaign),
+    CampaignRun(CampaignRun),
+    Action(Action),
+}
+
+/// Everything that can be read.
+#[derive(Default)]
+pub struct Query;
+
+/// Everything that can be read. Whoever asks must be signed in.
+#[Object]
+impl Query {
+    /// Whoever asks.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+        Ok(Viewer { user_id: restricted_caller(ctx)?.session.user_id })
+    }
+
+    /// Anything by its global id; null when it is not there or is somebody else's.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Global id")] id: ID) -> Result<Option<Node>> {
+        find(ctx, &id).await
+    }
+
+    /// Many things by their global ids, at most 100; null in the place of each that is not there.
+    #[graphql(complexity = "ids.len() * (child_complexity + 1)")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global ids")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > 100 {
+            return Err(coded(Code::InvalidPage, "at most 100 ids at a time"));
+        }
+        let mut found = Vec::with_capacity(ids.len());
+        for id in &ids {
+            found.push(find(ctx, id).await?);
+        }
+        Ok(found)
+    }
+
+    /// The clock and the version of the service.
+    async fn engine(&self, ctx: &Context<'_>) -> Result<Engine> {
+        caller(ctx)?;
+        Ok(Engine::of(services(ctx)?))
+    }
+
+    /// All users by their names; for administrators.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<User>> {
+        admin(ctx)?;
+        let asked = PageArguments { first, after, last, before }.check(Order::OldestFirst)?;
+        let pool = &services(ctx)?.deps.pool;
+        let page = users::list(pool, &asked.page).await.map_err(fault)?;
+        let pool = pool.clone();
+        let total = TotalCount::by(move || {
+            let pool = pool.clone();
+            async move { users::count(&pool).await.map_err(fault) }
+        });
+        Ok(asked.connection(page, |user| Cursor::of(&user.username), User::from, total))
+    }
+
+    /// Everything that happened, newest first; for administrators.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn audit_trail(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which entries")] filter: Option<AuditFilter>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<AuditEntry>> {
+        admin(ctx)?;
+        let asked = PageArguments { first, after, last, before }.check::<AuditKey>(Order::NewestFirst)?;
+        let filter = filter.unwrap_or_default().checked()?;
+        let key = asked.by_key(AuditKey::log_key);
+        let page = audit_trail::list(&services(ctx)?.deps.pool, &filter, &key).await.map_err(fault)?;
+        let cursor = |entry: &audit_trail::AuditEntry| Cursor::of(&AuditKey::of(entry));
+        Ok(asked.connection(page, cursor, AuditEntry, TotalCount::unknown()))
+    }
+}
+
+/// Whoever asks.
+pub struct Viewer {
+    user_id: UserId,
+}
+
+/// Whoever asks, and what is theirs.
+#[Object]
+impl Viewer {
+    /// Their login.
+    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+        let state = services(ctx)?.users.load(self.user_id).await.map_err(fault)?;
+        User::of(self.user_id, &state).ok_or_else(|| fault(Problem::unauthenticated()))
+    }
+
+    /// Their automation; it is there for everybody, `NOT_INITIALIZED` at first.
+    async fn bot(&self, ctx: &Context<'_>) -> Result<Bot> {
+        let user_id = caller(ctx)?.session.user_id;
+        Bot::load(services(ctx)?, BotId::of(user_id)).await
+    }
+
+    /// When this session ends at the latest.
+    async fn session_expires_at(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
+        Ok(restricted_caller(ctx)?.session.expires_at)
+    }
+}
+
+/// The clock and the version of the service.
+#[derive(SimpleObject)]
+pub struct Engine {
+    /// The engine's time, by which all instants of bots are.
+    now: DateTime<Utc>,
+    /// How many times faster than the world the clock runs; 1 but in a sandbox.
+    clock_speed: f64,
+    /// Whether the speed can be set, as in a sandbox.
+    clock_adjustable: bool,
+    /// The version of the service.
+    version: &'static str,
+}
+
+impl Engine {
+    /// The engine as it is now.
+    pub fn of(services: &Services) -> Self {
+        let deps = &services.deps;
+        Self {
+            now: deps.clock.now(),
+            clock_speed: deps.clock.speed(),
+            clock_adjustable: deps.clock_control.is_some(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// What an id names, if whoever asks may see it.
+async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
+    let session = &caller(ctx)?.session;
+    let own = BotId::of(session.user_id);
+    let Some((kind, uuid)) = global_id::parse(id) else { return Ok(None) };
+    let services = services(ctx)?;
+    match kind {
+        Kind::User if uuid == own.uuid() || session.role == Role::Admin => user(services, uuid).await,
+        Kind::Bot if uuid == own.uuid() => Ok(Some(Node::Bot(Bot::load(services, own).await?))),
+        Kind::Account => {
+            let account = Bot::load(services, own).await?.state.account().cloned();
+            Ok(account
+                .filter(|account| account.account_id.uuid() == uuid)
+                .map(|account| Node::Account(Account(account))))
+        }
+        Kind::Campaign | Kind::CampaignRun | Kind::Action => row(services, kind, uuid, own).await,
+        Kind::User | Kind::Bot | Kind::BotEvent | Kind::AuditEntry => Ok(None),
+    }
+}
+
+async fn user(services: &Services, uuid: Uuid) -> Result<Option<Node>> {
+    let row = users::by_id(&services.deps.pool, UserId::from_uuid(uuid)).await.map_err(fault)?;
+    Ok(row.map(|row| Node::User(row.into())))
+}
+
+/// A row of the caller's own.
+async fn row(services: &Services, kind: Kind, uuid: Uuid, own: BotId) -> Result<Option<Node>> {
+    let pool = &services.deps.pool;
+    Ok(match kind {
+        Kind::Campaign => campaigns::by_id(pool, CampaignId::from_uuid(uuid))
+            .await
+            .map_err(fault)?
+            .filter(|row| row.bot_id == own)
+            .map(|row| Node::Campaign(Campaign(row))),
+        Kind::CampaignRun => campaign_runs::by_id(pool, RunId::from_uuid(uuid))
+            .await
+            .map_err(fault)?
+            .filter(|row| row.bot_id == own)
+            .map(|row| Node::CampaignRun(CampaignRun(row))),
+        Kind::Action => actions::by_id(pool, ActionId::from_uuid(uuid))
+            .await
+            .map_err(fault)?
+            .filter(|row| row.bot_id == own)
+            .map(|row| Node::Action(Action(row))),
+        _ => None,
+    })
+}
