@@ -1,14 +1,18 @@
 //! The only place that wires: which parts run, what each gets, and in which order they stop.
 
+pub mod api;
 pub mod core;
 pub mod database;
 pub mod engine;
 pub mod keys;
 pub mod listener;
+pub mod metrics;
 pub mod platform;
+pub mod probes;
 pub mod running;
 pub mod time;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -18,7 +22,7 @@ use crate::output::Output;
 use crate::shutdown::{self, Stages};
 
 use database::Database;
-use engine::Engine;
+use engine::{Engine, Start};
 use running::{Announcement, Running};
 
 /// Which parts a process runs.
@@ -50,9 +54,20 @@ pub async fn run(config: &Config, role: Role, output: Output) -> Result<(), Fail
         Role::Everything => Some(DataDir::open(&config.data_dir)?),
         Role::Api | Role::Worker => None,
     };
-    let database = open_database(config, data_dir.as_ref()).await?;
+    check_role(config, role)?;
+    // Whether another address may be taken is known only when the first administrator is.
+    let taken = if role.has_api() && config.listen.ip().is_loopback() {
+        Some(listener::bind(config.listen).await?)
+    } else {
+        None
+    };
+    let database = match &data_dir {
+        Some(data_dir) => Database::open_in(config, data_dir).await?,
+        None => Database::open(config).await?,
+    };
     let mut stages = Stages::default();
-    let result = run_on(config, role, &database, data_dir.as_ref(), &mut stages, &stop, output).await;
+    let start = Start { config, role, database: &database, data_dir: data_dir.as_ref() };
+    let result = run_on(start, taken, &mut stages, &stop, output).await;
     stages.close().await;
     database.close().await;
     // Only now may another process have the folder.
@@ -60,27 +75,29 @@ pub async fn run(config: &Config, role: Role, output: Output) -> Result<(), Fail
     result
 }
 
-async fn open_database(config: &Config, data_dir: Option<&DataDir>) -> Result<Database, Failure> {
-    match data_dir {
-        Some(data_dir) => Database::open_in(config, data_dir).await,
-        None if config.database_url.is_some() => Database::open(config).await,
-        None => Err(Failure::new("CONFIG_DATABASE_NEEDED", Exit::Config, "no database is named")
-            .hint("set DATABASE_URL, which all processes share; or use `reprise up`, which brings its own")),
+/// Processes that share the work must share the database and the platform.
+fn check_role(config: &Config, role: Role) -> Result<(), Failure> {
+    if role != Role::Everything && config.database_url.is_none() {
+        return Err(Failure::new("CONFIG_DATABASE_NEEDED", Exit::Config, "no database is named")
+            .hint("set DATABASE_URL, which all processes share; or use `reprise up`, which brings its own"));
     }
+    if role == Role::Worker && config.gateway_url.is_none() {
+        return Err(Failure::new("CONFIG_GATEWAY_NEEDED", Exit::Config, "no gateway is named")
+            .hint("set gateway_url to the gateway, or to a `reprise sandbox` that all workers share"));
+    }
+    Ok(())
 }
 
 async fn run_on(
-    config: &Config,
-    role: Role,
-    database: &Database,
-    data_dir: Option<&DataDir>,
+    start: Start<'_>,
+    taken: Option<TcpListener>,
     stages: &mut Stages,
     stop: &CancellationToken,
     output: Output,
 ) -> Result<(), Failure> {
-    let starting = Engine::start(config, role, database, data_dir, stages);
+    let Start { config, database, data_dir, .. } = start;
     let engine = tokio::select! {
-        started = starting => started?,
+        started = Engine::start(start, taken, stages) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let running = engine.running(database);

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 pub use error::ConfigError;
 pub use layers::{Layers, Origin};
 
-use settings::{Fallback, SETTINGS};
+use serde::Serialize;
+use settings::{Fallback, SETTINGS, Setting};
 
 /// A value that never shows itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,24 +87,39 @@ pub fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Every setting with its value as text (secrets hidden) and where it came from.
-pub fn describe(layers: &Layers) -> Vec<(&'static str, String, String, &'static str)> {
-    SETTINGS
-        .iter()
-        .map(|setting| {
-            let (value, source) = match layers.get(setting.key) {
-                Some(_) if setting.secret => ("(hidden)".to_owned(), true),
-                Some(given) => (given.value.clone(), true),
-                None => match setting.default {
-                    Fallback::Unset(meaning) => (format!("({meaning})"), false),
-                    Fallback::Value(value) => (value.to_owned(), false),
-                },
-            };
-            let source = layers
-                .get(setting.key)
-                .filter(|_| source)
-                .map_or_else(|| Origin::Default.to_string(), |given| given.origin.to_string());
-            (setting.key, value, source, setting.help)
-        })
-        .collect()
+/// A setting as people see it.
+#[derive(Debug, Serialize)]
+pub struct Described {
+    pub key: &'static str,
+    /// What holds; hidden when it is a secret.
+    pub value: String,
+    pub origin: String,
+    pub variable: String,
+    pub default: String,
+    pub help: &'static str,
+}
+
+/// Every setting, with its value and where that came from.
+pub fn describe(layers: &Layers) -> Vec<Described> {
+    SETTINGS.iter().map(|setting| described(setting, layers)).collect()
+}
+
+fn described(setting: &Setting, layers: &Layers) -> Described {
+    let default = match setting.default {
+        Fallback::Unset(meaning) => format!("({meaning})"),
+        Fallback::Value(value) => value.to_owned(),
+    };
+    let given = layers.get(setting.key);
+    Described {
+        key: setting.key,
+        value: match given {
+            Some(_) if setting.secret => "(hidden)".to_owned(),
+            Some(given) => given.value.clone(),
+            None => default.clone(),
+        },
+        origin: given.map_or(Origin::Default, |given| given.origin.clone()).to_string(),
+        variable: setting.variable(),
+        default,
+        help: setting.help,
+    }
 }

@@ -102,21 +102,12 @@ impl DataDir {
         self.path.join("postgres")
     }
 
-    pub fn keys(&self) -> PathBuf {
-        self.path.join("keys")
-    }
-
     pub fn clock(&self) -> PathBuf {
         self.path.join("clock.json")
     }
 
     pub fn sandbox_ledger(&self) -> PathBuf {
         self.path.join("sandbox-ledger.jsonl")
-    }
-
-    /// Where a running process says how to reach it.
-    pub fn running(&self) -> PathBuf {
-        running_file(&self.path)
     }
 
     fn check_writing(&self) -> Result<(), DataDirError> {

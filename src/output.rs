@@ -27,17 +27,6 @@ impl Output {
         Self { json, colour: terminal && !plain, bars: terminal && !plain && !json }
     }
 
-    pub fn is_json(self) -> bool {
-        self.json
-    }
-
-    /// A line for people on standard output; with `--json`, nothing.
-    pub fn line(self, text: impl AsRef<str>) {
-        if !self.json {
-            print(text.as_ref());
-        }
-    }
-
     /// The command's result: the value as one line of JSON, or the text made from it.
     pub fn result<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) {
         if self.json {
@@ -107,6 +96,11 @@ pub fn table<const COLUMNS: usize>(
 /// A line about the course of things, on standard error.
 pub fn note(text: impl AsRef<str>) {
     drop(writeln!(io::stderr().lock(), "{}", text.as_ref()));
+}
+
+/// What is neither a result nor a line for people, such as a file's content.
+pub fn text(text: &str) {
+    print(text);
 }
 
 fn print(text: &str) {

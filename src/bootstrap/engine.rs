@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::api::Probe;
 use projections::{Log, Projections, catalogue};
+use prometheus::Registry;
 use sqlx::PgPool;
 use store::command_queue::CommandQueue;
 use store::repository::DEFAULT_SHARD;
 use store::vault::Vault;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,20 +19,24 @@ use workers::platform::Gateway;
 use workers::platform::sandbox::SandboxHandle;
 use workers::{Supervisor, WorkerConfig, WorkerParts};
 
-use super::Role;
 use super::core::{Core, writer_name};
 use super::database::Database;
-use super::keys;
+use super::metrics::Figures;
 use super::platform::PlatformParts;
+use super::probes::{PlatformProbe, WriterProbe};
 use super::running::Running;
 use super::time::Time;
+use super::{Role, api, keys};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::entropy::SystemEntropy;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::shutdown::Stages;
 
+/// In a URL that names one gateway for each account.
+const ACCOUNT_MARK: &str = "{account}";
 const STORE_LIMIT: Duration = Duration::from_secs(20);
+const METRICS_LIMIT: Duration = Duration::from_secs(5);
 const PROJECTIONS_LIMIT: Duration = Duration::from_secs(20);
 /// More than what the workers themselves allow for what runs.
 const WORKERS_LIMIT: Duration = Duration::from_secs(45);
@@ -43,6 +50,7 @@ pub struct Shared {
     pub projections: Projections,
     pub vault: Vault,
     pub time: Time,
+    pub registry: Registry,
     pub name: String,
 }
 
@@ -54,21 +62,40 @@ pub struct Engine {
     failures: mpsc::Receiver<Failure>,
 }
 
+/// What a start has to begin with.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    pub config: &'a Config,
+    pub role: Role,
+    pub database: &'a Database,
+    pub data_dir: Option<&'a DataDir>,
+}
+
 impl Engine {
-    pub async fn start(
-        config: &Config,
-        role: Role,
-        database: &Database,
-        data_dir: Option<&DataDir>,
-        stages: &mut Stages,
-    ) -> Result<Self, Failure> {
+    /// Starts everything of the role; what was started is in `stages`, also when a later part fails.
+    pub async fn start(start: Start<'_>, taken: Option<TcpListener>, stages: &mut Stages) -> Result<Self, Failure> {
+        let Start { config, role, data_dir, .. } = start;
         let (fails, failures) = mpsc::channel(1);
-        let shared = share(config, database.pool(), data_dir, stages).await?;
-        let (gateway, sandbox_url) = start_platform(config, &shared.time, data_dir, stages).await?;
-        if role.has_workers() {
-            start_workers(config, &shared, gateway, stages);
+        let shared = share(start, stages).await?;
+        let mut engine = Self { api_url: None, sandbox_url: None, first_admin: false, failures };
+        let mut probes: Vec<Arc<dyn Probe>> = vec![Arc::new(WriterProbe(shared.core.writer.clone()))];
+        // `serve` acts on nothing, so it needs no platform unless it is told of one.
+        if role.has_workers() || config.gateway_url.is_some() {
+            let (gateway, sandbox_url) = start_platform(config, &shared.time, data_dir, stages).await?;
+            engine.sandbox_url = sandbox_url;
+            if !config.gateway_url.as_ref().is_some_and(|url| url.contains(ACCOUNT_MARK)) {
+                probes.push(Arc::new(PlatformProbe(Arc::clone(&gateway))));
+            }
+            if role.has_workers() {
+                start_workers(config, &shared, gateway, stages);
+            }
         }
-        Ok(Self { api_url: None, sandbox_url, first_admin: false, failures })
+        if role.has_api() {
+            let serving = api::start(config, &shared, taken, probes, fails, stages).await?;
+            engine.api_url = Some(serving.url);
+            engine.first_admin = serving.first_admin;
+        }
+        Ok(engine)
     }
 
     /// What other commands and people are told.
@@ -92,22 +119,41 @@ impl Engine {
     }
 }
 
-async fn share(
-    config: &Config,
-    pool: &PgPool,
-    data_dir: Option<&DataDir>,
-    stages: &mut Stages,
-) -> Result<Shared, Failure> {
-    store::migrate(pool).await?;
+async fn share(start: Start<'_>, stages: &mut Stages) -> Result<Shared, Failure> {
+    let Start { config, database, data_dir, .. } = start;
+    let pool = database.pool().clone();
+    store::migrate(&pool).await?;
     let time = Time::start(config, data_dir, stages)?;
     let vault = Vault::new(pool.clone(), keys::keyring(config)?);
     let name = writer_name();
-    let core = Core::start(pool, &name).await?;
+    let core = Core::start(&pool, &name).await?;
     let closing = core.clone();
     stages.started("store", STORE_LIMIT, async move { closing.close().await });
     let queue = CommandQueue::new(pool.clone());
-    let projections = follow(pool, &core, &queue, stages);
-    Ok(Shared { pool: pool.clone(), core, queue, projections, vault, time, name })
+    let projections = follow(&pool, &core, &queue, stages);
+    let registry = Registry::new();
+    measure(&registry, &pool, &core, &queue, &time, stages)?;
+    Ok(Shared { pool, core, queue, projections, vault, time, registry, name })
+}
+
+fn measure(
+    registry: &Registry,
+    pool: &PgPool,
+    core: &Core,
+    queue: &CommandQueue,
+    time: &Time,
+    stages: &mut Stages,
+) -> Result<(), Failure> {
+    let figures = Figures::try_new(registry, pool, core, queue, time).map_err(|error| {
+        Failure::new("METRICS_FAILED", Exit::Software, "the metrics cannot be set up").caused_by(error)
+    })?;
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(figures.keep(stop.clone()));
+    stages.started("metrics", METRICS_LIMIT, async move {
+        stop.cancel();
+        let _ = keeping.await;
+    });
+    Ok(())
 }
 
 fn follow(pool: &PgPool, core: &Core, queue: &CommandQueue, stages: &mut Stages) -> Projections {

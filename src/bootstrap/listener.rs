@@ -12,7 +12,8 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| explain(address, error))
 }
 
-fn explain(address: SocketAddr, error: io::Error) -> Failure {
+/// Why an address cannot be taken.
+pub fn explain(address: SocketAddr, error: io::Error) -> Failure {
     let failure = match error.kind() {
         io::ErrorKind::AddrInUse => {
             let message = format!("something else listens on {address}");

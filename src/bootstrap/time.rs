@@ -15,6 +15,7 @@ use crate::shutdown::Stages;
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The clock, and the handle of its speed when it has one.
+#[derive(Clone)]
 pub struct Time {
     pub clock: Arc<dyn Clock>,
     pub scaled: Option<Arc<ScaledClock>>,

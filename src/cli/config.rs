@@ -19,14 +19,6 @@ pub enum ConfigCommand {
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
-    key: &'static str,
-    value: String,
-    source: String,
-    help: &'static str,
-}
-
-#[derive(Debug, Serialize)]
 struct Checked {
     valid: bool,
 }
@@ -46,20 +38,12 @@ fn print(flags: &SettingFlags, output: Output) -> Result<ExitCode, Failure> {
     let variables = config::environment();
     let layers = Layers::gather(&flags.values, &variables, flags.file.as_deref())?;
     let checked = Config::check(&layers, &variables)?;
-    let rows: Vec<Row> = config::describe(&layers)
-        .into_iter()
-        .map(|(key, value, source, help)| Row {
-            key,
-            value: if key == "data_dir" { checked.data_dir.display().to_string() } else { value },
-            source,
-            help,
-        })
-        .collect();
+    let mut rows = config::describe(&layers);
+    if let Some(row) = rows.iter_mut().find(|row| row.key == "data_dir") {
+        row.value = checked.data_dir.display().to_string();
+    }
     output.result(&rows, |rows| {
-        let cells = rows.iter().map(|row| {
-            let texts = [row.key, &row.value, &row.source, row.help];
-            texts.map(str::to_owned)
-        });
+        let cells = rows.iter().map(|row| [row.key, &row.value, &row.origin, row.help].map(str::to_owned));
         output::table(["SETTING", "VALUE", "FROM", "WHAT IT IS"], cells)
     });
     Ok(ExitCode::SUCCESS)

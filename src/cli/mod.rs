@@ -7,7 +7,9 @@ mod migrate;
 mod postgres;
 mod projections;
 mod sandbox;
+mod schema;
 mod up;
+mod user;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +42,13 @@ struct CommandLine {
 enum Command {
     /// Run everything: a private PostgreSQL, the sandbox or a gateway, the workers and the API
     Up(SettingFlags),
+    /// Run the API and the views alone, on a shared database
+    Serve(SettingFlags),
+    /// Run the workers and the views alone, on a shared database
+    Worker(SettingFlags),
+    /// Add, list and reset the people who can sign in
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Look at everything that a start needs, and say what to do
     Doctor(SettingFlags),
     /// Show or check the settings
@@ -55,6 +64,8 @@ enum Command {
     /// Measure this machine, on a database of its own
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Print the schema of the GraphQL API
+    Schema,
     /// Run a command beside a throw-away PostgreSQL for tests
     #[command(hide = true)]
     Postgres(postgres::PostgresCommand),
@@ -135,12 +146,16 @@ pub fn run() -> ExitCode {
 fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(flags) => block_on(up::run(&flags, Role::Everything, output)),
+        Command::Serve(flags) => block_on(up::run(&flags, Role::Api, output)),
+        Command::Worker(flags) => block_on(up::run(&flags, Role::Worker, output)),
+        Command::User(command) => block_on(user::run(command, output)),
         Command::Doctor(flags) => block_on(doctor::run(&flags, output)),
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
         Command::Projections(command) => block_on(projections::run(command, output)),
         Command::Sandbox(command) => block_on(sandbox::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
+        Command::Schema => Ok(schema::run()),
         Command::Postgres(command) => block_on(postgres::run(command)),
     }
 }

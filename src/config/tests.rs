@@ -111,7 +111,7 @@ fn data_folder_follows_the_user() {
 #[test]
 fn every_setting_is_described_once() {
     let layers = Layers::gather(&Texts::new(), &Texts::new(), None).expect("defaults");
-    let described: Vec<_> = describe(&layers).into_iter().map(|row| row.0).collect();
+    let described: Vec<_> = describe(&layers).into_iter().map(|row| row.key).collect();
     let keys: std::collections::BTreeSet<_> = described.iter().collect();
     assert_eq!(keys.len(), SETTINGS.len());
 }

@@ -1,5 +1,7 @@
 //! The errors of the crates, as failures of a command: their own code, an exit status and what to do.
 
+use api::ApiError;
+use api::auth::{AuthError, PasswordError};
 use projections::ProjectionError;
 use store::StoreError;
 use store::embedded::EmbeddedError;
@@ -118,5 +120,29 @@ impl From<ProjectionError> for Failure {
             _ => (Exit::Unavailable, "see the cause; `reprise doctor` looks at what is needed"),
         };
         Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
+    }
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Store(error) => error.into(),
+            AuthError::Database(_) => Self::new(error.code(), Exit::Unavailable, error.to_string())
+                .hint("see that PostgreSQL runs and answers: `reprise doctor`")
+                .caused_by_sources_of(error),
+            _ => Self::new(error.code(), Exit::Data, error.to_string()).caused_by_sources_of(error),
+        }
+    }
+}
+
+impl From<PasswordError> for Failure {
+    fn from(error: PasswordError) -> Self {
+        Self::new(error.code(), Exit::Software, error.to_string()).caused_by_sources_of(error)
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::new(error.code(), Exit::Software, error.to_string()).caused_by_sources_of(error)
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::support::binary::{Done, reprise, run};
+use crate::support::source;
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
@@ -45,9 +46,9 @@ fn settings_are_listed_with_their_sources() {
         let rows = rows.as_array().expect("a list");
         rows.iter().find(|row| row["key"] == key).cloned().unwrap_or_default()
     };
-    assert_eq!(row("listen")["source"], "REPRISE_LISTEN");
-    assert_eq!(row("log")["source"], "reprise.toml");
-    assert_eq!(row("data_dir")["source"], "flag");
+    assert_eq!(row("listen")["origin"], "REPRISE_LISTEN");
+    assert_eq!(row("log")["origin"], "reprise.toml");
+    assert_eq!(row("data_dir")["origin"], "flag");
     let kept = folder.path().canonicalize().expect("it is there").join("kept");
     assert_eq!(row("data_dir")["value"], kept.display().to_string());
 }
@@ -70,4 +71,31 @@ fn misspelt_setting_is_an_error_with_a_suggestion() {
     let error = &done.json()["error"];
     assert_eq!(error["code"], "CONFIG_UNKNOWN_KEY");
     assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("did you mean listen?")));
+}
+
+/// The README's table, between its two marks.
+fn documented_settings() -> String {
+    let readme = fs::read_to_string(source::top().join("README.md")).expect("the README is there");
+    let after = readme.split_once("<!-- settings").expect("the first mark").1;
+    after.split_once("<!-- /settings -->").expect("the second mark").0.to_owned()
+}
+
+#[test]
+fn readme_lists_every_setting_as_it_is() {
+    let folder = folder();
+    let rows = run(&mut reprise(folder.path(), &["config", "print", "--json"])).json();
+    let table = documented_settings();
+    let rows = rows.as_array().expect("a list");
+    for row in rows {
+        let text = |field: &str| row[field].as_str().expect("a text").to_owned();
+        let default = text("default");
+        let default = default
+            .strip_prefix('(')
+            .and_then(|text| text.strip_suffix(')'))
+            .map_or_else(|| format!("`{default}`"), str::to_owned);
+        let line = format!("| `{}` | `{}` | {default} | {} |", text("key"), text("variable"), text("help"));
+        assert!(table.contains(&line), "the README lacks:\n{line}");
+    }
+    let lines = table.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(lines, rows.len(), "the README has settings that there are not");
 }

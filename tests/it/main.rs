@@ -6,3 +6,4 @@ mod errors;
 mod projections;
 mod schema;
 mod support;
+mod up;

@@ -2,4 +2,5 @@
 
 pub mod binary;
 pub mod error_codes;
+pub mod service;
 pub mod source;
