@@ -1,5 +1,6 @@
 //! The command line: the tree of commands, and the one place where a failure becomes an exit status.
 
+mod audit;
 mod bench;
 mod config;
 mod doctor;
@@ -59,6 +60,9 @@ enum Command {
     /// Look at, verify and rebuild the views of the log
     #[command(subcommand)]
     Projections(projections::ProjectionsCommand),
+    /// See whether the stored log is what was written
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Run the sandbox platform alone
     Sandbox(sandbox::SandboxCommand),
     /// Measure this machine, on a database of its own
@@ -153,6 +157,7 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
         Command::Projections(command) => block_on(projections::run(command, output)),
+        Command::Audit(command) => block_on(audit::run(command, output)),
         Command::Sandbox(command) => block_on(sandbox::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
         Command::Schema => Ok(schema::run()),

@@ -4,6 +4,7 @@ use api::ApiError;
 use api::auth::{AuthError, PasswordError};
 use projections::ProjectionError;
 use store::StoreError;
+use store::audit::AuditError;
 use store::embedded::EmbeddedError;
 use store::testing::TestingError;
 use store::vault::{KeyFileError, KeyringError};
@@ -144,5 +145,15 @@ impl From<PasswordError> for Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         Self::new(error.code(), Exit::Software, error.to_string()).caused_by_sources_of(error)
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Store(error) => error.into(),
+            error => Self::new(error.code(), Exit::Data, error.to_string())
+                .hint("keep the database as it is, and restore a backup beside it to compare"),
+        }
     }
 }
