@@ -55,7 +55,7 @@ pub(crate) async fn perform_action(errand: &Errand, action: &PlannedAction) -> R
         }
     }
     if bot.knows_action(action.action_id) {
-        return Ok(Disposition::done("KNOWN"));
+        return known(errand, action).await;
     }
     if let Some(disposition) = not_now(&bot, action.enablement_id) {
         return Ok(disposition);
@@ -110,7 +110,7 @@ async fn reserve(errand: &Errand, action: &PlannedAction) -> Result<Reserved, Fa
             Some(BotEvent::ActionReserved { .. }) if executed.state.open_reservation().is_some() => {
                 return Ok(Reserved::Instead(Disposition::snooze(errand.now(), "RESERVED_BEFORE")));
             }
-            Some(BotEvent::ActionReserved { .. }) => return Ok(Reserved::Instead(Disposition::done("KNOWN"))),
+            Some(BotEvent::ActionReserved { .. }) => return Ok(Reserved::Instead(known(errand, action).await?)),
             // This answer is an old one: ask under the next id.
             Some(BotEvent::ActionSuppressed { .. }) if executed.repeated => {}
             Some(BotEvent::ActionSuppressed { frees_at, .. }) => {
@@ -140,7 +140,7 @@ fn reservation(errand: &Errand, action: &PlannedAction) -> NewReservation {
 /// The bot changed its mind between the look and the request, or knows the action.
 async fn refused(errand: &Errand, action: &PlannedAction, refusal: BotError) -> Result<Reserved, Fault> {
     let disposition = match refusal {
-        BotError::AlreadyReserved { .. } => Disposition::done("KNOWN"),
+        BotError::AlreadyReserved { .. } => known(errand, action).await?,
         BotError::ReservationOpen { .. } => Disposition::snooze(errand.now(), "RESERVATION_OPEN"),
         BotError::NotAllowed { .. } | BotError::StaleEnablement | BotError::NotPlanned { .. } => {
             let bot = errand.load().await?;
@@ -241,13 +241,22 @@ async fn unknown(errand: &Errand, action: &PlannedAction) -> Result<Disposition,
     errand.engine.doubts.begin(action.action_id, Instant::now());
     let bot = errand.load().await?;
     let Some(open) = bot.open_reservation().filter(|open| open.action_id == action.action_id) else {
-        return Ok(Disposition::done("KNOWN"));
+        return known(errand, action).await;
     };
     match reconcile::reconcile(errand, &bot, open).await? {
         Reconciled::Settled(outcome) => after(errand, action, &outcome).await,
         Reconciled::Later(at) => Ok(wait_for_outcome(errand, &bot, at)),
         Reconciled::NoSession => Ok(Disposition::snooze(errand.now() + NEXT_ATTEMPT, "OUTCOME_UNKNOWN")
             .then(reconcile::look_after(errand, &bot, errand.now()))),
+    }
+}
+
+/// The action was settled before, by this command or by whoever had the bot in between: what follows from it still has to.
+async fn known(errand: &Errand, action: &PlannedAction) -> Result<Disposition, Fault> {
+    match reconcile::recorded(errand, action.action_id).await? {
+        Some(outcome) => after(errand, action, &outcome).await,
+        // A person's unlinking settles without a record.
+        None => Ok(Disposition::done("KNOWN")),
     }
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::bot::{Bot, BotCommand, BotError};
+use domain::bot::{Bot, BotCommand, BotError, BotEvent};
 use domain::ids::{ActionId, BotId, RequestId, RunId, derive};
 use domain::metadata::{Actor, Metadata};
 use projections::reactor::work::Work;
 use store::StoreError;
 use store::command_bus::{CommandBus, ExecuteError, Executed};
 use store::command_queue::{ClaimedCommand, NewCommand};
+use store::decode::Decoder;
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -117,6 +118,15 @@ impl Errand {
                 Ok(None)
             }
         }
+    }
+
+    /// The first event that a request led to, if it was made and led to any.
+    pub(crate) async fn first_event(&self, request_id: RequestId) -> Result<Option<BotEvent>, Fault> {
+        let repository = self.bus.repository();
+        let Some(first) = repository.request(request_id).await? else { return Ok(None) };
+        let after = first.appended.first_sequence - 1;
+        let stored = repository.raw_stream(&first.aggregate_type, &first.aggregate_id, after, 1).await?;
+        Ok(stored.first().map(|raw| Decoder::<Bot>::default().decode(raw)).transpose()?)
     }
 
     /// A command that follows from this one.

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::bot::{Bot, BotCommand, FailureClass, Mode, Outcome, Reservation};
+use domain::bot::{Bot, BotCommand, BotEvent, FailureClass, Mode, Outcome, Reservation};
 use domain::ids::{ActionId, derive};
 use projections::reactor::work::Work;
 use store::command_queue::NewCommand;
@@ -113,6 +113,18 @@ pub(crate) async fn settle(errand: &Errand, action: ActionId, outcome: Outcome) 
     errand.tell_if_allowed(Errand::of_action(action, "record"), record).await?;
     errand.engine.doubts.forget(action);
     Ok(Reconciled::Settled(outcome))
+}
+
+/// The outcome that was recorded of an action, if any was.
+pub(crate) async fn recorded(errand: &Errand, action: ActionId) -> Result<Option<Outcome>, Fault> {
+    Ok(match errand.first_event(Errand::of_action(action, "record")).await? {
+        Some(BotEvent::ActionPerformed { evidence, .. }) => Some(Outcome::Performed { evidence }),
+        Some(BotEvent::ActionSimulated { .. }) => Some(Outcome::Simulated),
+        Some(BotEvent::ActionRefused { class, code, .. }) => Some(Outcome::Refused { class, code }),
+        Some(BotEvent::ActionFailed { class, code, .. }) => Some(Outcome::Failed { class, code }),
+        Some(BotEvent::ActionInDoubt { code, evidence, .. }) => Some(Outcome::InDoubt { code, evidence }),
+        _ => None,
+    })
 }
 
 async fn not_done(errand: &Errand, open: &Reservation, evidence: &'static str) -> Result<Reconciled, Fault> {

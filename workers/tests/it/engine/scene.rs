@@ -134,7 +134,7 @@ impl World {
             Log { repository: Arc::clone(&office.repository), wakeup: office.wakeup.clone(), shard: DEFAULT_SHARD };
         let all = catalogue::all(&office.queue);
         let projections = Projections::start(all, database.pool(), &log, &office.tasks, &stop);
-        let vault = Vault::new(database.pool().clone(), Keyring::parse(KEY).expect("a key"));
+        let vault = Vault::new(database.pool().clone(), keyring());
         Self { database, sandbox, clock, office, projections, vault, stop }
     }
 
@@ -466,6 +466,11 @@ pub struct Counters {
     pub open: i64,
 }
 
+/// The keys of every process of a test.
+pub fn keyring() -> Keyring {
+    Keyring::parse(KEY).expect("a key")
+}
+
 /// Settings that do not keep a test waiting.
 pub fn config() -> WorkerConfig {
     WorkerConfig {
@@ -473,7 +478,7 @@ pub fn config() -> WorkerConfig {
         poll: Duration::from_millis(50),
         call_limit: Duration::from_secs(5),
         settle_time: SETTLE_TIME,
-        settle_reads: 4,
+        settle_reads: 3,
         ..WorkerConfig::named("test")
     }
 }
