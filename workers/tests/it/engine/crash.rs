@@ -172,15 +172,32 @@ async fn killed_at(point: &'static str) {
     doomed.kill().await;
     world.clock.set_speed(600.0);
     let heirs = world.workers().await;
-    until("the end of every action", || async {
-        let over = join_all(cases.iter().map(|case| case.is_over(&world))).await;
-        over.into_iter().all(|is_over| is_over).then_some(())
-    })
-    .await;
+    all_over(&world, &cases).await;
     for case in &cases {
         case.check(point).await;
     }
     heirs.stop().await;
+}
+
+async fn all_over(world: &World, cases: &[Case<'_>]) {
+    until("the end of every action", || async {
+        let over = join_all(cases.iter().map(|case| case.is_over(world))).await;
+        over.into_iter().all(|is_over| is_over).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_done_twice_when_nobody_is_killed() {
+    let world = World::new().await;
+    let cases = Case::all(&world).await;
+    world.clock.set_speed(600.0);
+    let workers = world.workers().await;
+    all_over(&world, &cases).await;
+    for case in &cases {
+        case.check("no point").await;
+    }
+    workers.stop().await;
 }
 
 macro_rules! killed_at {

@@ -38,12 +38,6 @@ impl TestClock {
         let mut pace = self.0.lock().expect("no panic");
         *pace = Pace { base: pace.now(), since: Instant::now(), speed };
     }
-
-    /// Jumps ahead.
-    pub fn advance(&self, length: TimeDelta) {
-        let mut pace = self.0.lock().expect("no panic");
-        *pace = Pace { base: pace.now() + length, since: Instant::now(), speed: pace.speed };
-    }
 }
 
 impl Clock for TestClock {
