@@ -186,8 +186,10 @@ impl Work<'_> {
         found.ok_or(ProjectionError::NotBegun { name })
     }
 
-    /// Follows the live rows until they are nearly reached. The rebuilt ones are never ahead of them.
+    /// Follows the live rows until they are nearly reached, or until following gains nothing any more. The rebuilt ones
+    /// are never ahead of them.
     async fn build(&mut self) -> Result<(), ProjectionError> {
+        let mut gap = i64::MAX;
         for _ in 0..MOST_ROUNDS {
             let target = self.live_checkpoint().await?.position;
             self.tell(Phase::Building, target);
@@ -195,9 +197,11 @@ impl Work<'_> {
                 self.build_batch(target).await?;
                 self.tell(Phase::Building, target);
             }
-            if self.live_checkpoint().await?.position - target < NEARLY_THERE {
+            let left = self.live_checkpoint().await?.position - target;
+            if left < NEARLY_THERE || left >= gap {
                 break;
             }
+            gap = left;
         }
         schema::analyze(&mut self.connection, &self.schemas, self.projection.tables()).await
     }

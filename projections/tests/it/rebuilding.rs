@@ -103,13 +103,15 @@ async fn damage_is_repaired_while_writers_go_on() {
     let go_on = Arc::new(AtomicBool::new(true));
     let (started, has_started) = tokio::sync::oneshot::channel();
     let writer = tokio::spawn({
-        let (world, go_on) = (Arc::clone(&world), Arc::clone(&go_on));
+        let (world, go_on, running) = (Arc::clone(&world), Arc::clone(&go_on), running.clone());
         async move {
             let mut written = 0_u32;
             let mut started = Some(started);
             while go_on.load(Ordering::Relaxed) {
                 let (life, events) = Life::running(&format!("writer {written}"));
-                world.append("Bot", &life.id(), &events).await;
+                let last = world.append("Bot", &life.id(), &events).await.last_position;
+                // As fast as the projection takes it, so that the test ends on any machine.
+                running.wait_until("bot_status", last, SOON).await.expect("the projection goes on");
                 written += 1;
                 if let Some(started) = started.take_if(|_| written == 20) {
                     let _ = started.send(());
