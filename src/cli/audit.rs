@@ -64,7 +64,9 @@ async fn verify(pool: &PgPool, output: Output) -> Result<ExitCode, Failure> {
     };
     output.result(&report, |report| {
         let Report { batches, events, head, chain_hash } = report;
-        format!("{events} events in {batches} batches up to position {head} are what was written\nchain hash {chain_hash}")
+        format!(
+            "{events} events in {batches} batches up to position {head} are what was written\nchain hash {chain_hash}"
+        )
     });
     Ok(ExitCode::SUCCESS)
 }
