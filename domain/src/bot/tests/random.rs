@@ -14,8 +14,8 @@ use super::hours::ZONES;
 use super::model::Model;
 use super::story::{self, action, campaign, enablement, other_campaign, plan, run, start};
 use crate::bot::{
-    ActionKind, Bot, BotCommand, BotError, BotEvent, BotState, Counter, FailureClass, Limits, LoginFailureReason, Mode,
-    NewReservation, Outcome, Settlement, SuppressReason, WorkingHours,
+    Account, ActionKind, Bot, BotCommand, BotError, BotEvent, BotState, Counter, FailureClass, Limits,
+    LoginFailureReason, Mode, NewReservation, Outcome, Settlement, SuppressReason, WorkingHours,
 };
 use crate::decide::Decide;
 use crate::ids::{AccountId, ActionId};
@@ -380,6 +380,7 @@ impl World {
             BotState::LoggedOut if self.bot.account().is_none_or(|account| account.password_rejected) => {
                 link(Tz::Europe__Berlin, false, self.events.len(), at)
             }
+            BotState::LoggedOut if self.bot.account().is_some_and(is_wrong) => BotCommand::UnlinkAccount { at },
             BotState::LoggedOut => plain_command(Plain::LoginWithCode, login.attempt, at),
             BotState::LoggingIn => story::login_success(login.attempt, at),
             BotState::LoggedIn if login.verified_at.is_none_or(|verified| at - verified > FRESH) => {
@@ -393,6 +394,11 @@ impl World {
             BotState::Running => return None,
         })
     }
+}
+
+/// The name belonged to another account once: only unlinking makes the bot forget that.
+fn is_wrong(account: &Account) -> bool {
+    account.platform_pk.as_ref().is_some_and(|known| known != "4711")
 }
 
 /// `mara`, or another account; linked anew it has a new id.
