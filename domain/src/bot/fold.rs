@@ -138,8 +138,7 @@ impl Bot {
                 self.state = BotState::LoggedOut;
             }
             BotEvent::TwoFactorRequired { .. } => {
-                // Nothing failed: the login with the code need not wait.
-                self.login.retry_not_before = None;
+                // Nothing failed, so the login with the code need not wait.
                 self.login.two_factor_pending = true;
                 self.state = BotState::LoggedOut;
             }
@@ -253,7 +252,7 @@ impl Bot {
                 block.strikes.retain(|strike| *strike > at - STRIKE_MEMORY);
                 block.strikes.push(at);
                 block.until = until;
-                block.halved_until = halved_until.or(block.halved_until);
+                block.halved_until = halved_until;
             }
             BotEvent::SlowDownStarted { step, until, .. } => self.slow_down = Some(SlowDown { step, until }),
             BotEvent::ModuleStopped { kind, class, at, .. } => {

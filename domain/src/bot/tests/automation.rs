@@ -167,6 +167,13 @@ fn a_run_that_was_stopped_early_finishes_no_dry_run_not_even_when_others_finish(
 }
 
 #[test]
+fn the_only_run_of_a_plan_finishes_no_dry_run_when_it_was_stopped_early() {
+    let story = Story::running(Mode::DryRun);
+    let events = story.when(finish(campaign(), Some("SOURCE_STOPPED"), start())).inspect_result().unwrap();
+    assert_eq!(events.iter().map(BotEvent::name).collect::<Vec<_>>(), ["RunFinished"]);
+}
+
+#[test]
 fn a_live_run_finishes_no_dry_run() {
     let story = Story::running(Mode::Live).does(|at| finish(campaign(), None, at));
     assert!(!story.bot.has_dry_run(&plan('a')));
@@ -282,5 +289,6 @@ fn a_reason_that_is_too_long_is_refused() {
     let story = Story::running(Mode::Live);
     story.refuses(BotCommand::PauseAutomation { reason: reason.clone(), at: start() }, too_long.clone());
     story.refuses(BotCommand::DisableAutomation { reason, at: start() }, too_long);
-    assert!(story.when(story::pause(start())).inspect_result().is_ok());
+    let longest = BotCommand::PauseAutomation { reason: "é".repeat(500), at: start() };
+    assert!(story.when(longest).inspect_result().is_ok());
 }

@@ -208,6 +208,12 @@ fn the_session_that_a_challenge_interrupted_is_kept_for_the_next_login() {
 }
 
 #[test]
+fn a_second_challenge_leaves_the_interrupted_session() {
+    let story = Story::running(Mode::Live).does(story::challenge).does(story::challenge).does(story::fail);
+    assert_eq!(story.bot.login().interrupted_session, Some(session()));
+}
+
+#[test]
 fn a_session_that_ended_is_forgotten() {
     let expired = BotCommand::RecordSessionExpired { code: "LOGIN_REQUIRED".to_owned(), at: start() };
     for command in [expired, story::logout(start())] {
