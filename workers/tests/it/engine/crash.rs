@@ -85,15 +85,8 @@ impl<'a> Case<'a> {
     }
 
     /// Nothing of it is open, and nothing waits to be tried again.
-    async fn is_over(&self, world: &World) -> bool {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM commands WHERE bot_id = $1 AND status IN ('PENDING', 'RUNNING', 'HELD')",
-        )
-        .bind(self.user.bot_id.uuid())
-        .fetch_one(world.database.pool())
-        .await
-        .expect("it reads");
-        waiting == 0 && self.user.bot().await.open_reservation().is_none()
+    async fn is_over(&self) -> bool {
+        self.user.has_no_commands().await && self.user.bot().await.open_reservation().is_none()
     }
 
     /// Whether the action must have been done by now: words are not tried again.
@@ -143,7 +136,7 @@ fn outcome(event: &BotEvent) -> Option<ActionId> {
 }
 
 /// Workers that stop for ever at a point, and how many of their commands have come there.
-fn snared(point: &'static str) -> (WorkerConfig, Arc<AtomicUsize>) {
+pub fn snared(point: &'static str) -> (WorkerConfig, Arc<AtomicUsize>) {
     let hits = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&hits);
     let failpoints = Failpoints::new(Arc::new(move |name| {
@@ -172,16 +165,16 @@ async fn killed_at(point: &'static str) {
     doomed.kill().await;
     world.clock.set_speed(600.0);
     let heirs = world.workers().await;
-    all_over(&world, &cases).await;
+    all_over(&cases).await;
     for case in &cases {
         case.check(point).await;
     }
     heirs.stop().await;
 }
 
-async fn all_over(world: &World, cases: &[Case<'_>]) {
+async fn all_over(cases: &[Case<'_>]) {
     until("the end of every action", || async {
-        let over = join_all(cases.iter().map(|case| case.is_over(world))).await;
+        let over = join_all(cases.iter().map(|case| case.is_over())).await;
         over.into_iter().all(|is_over| is_over).then_some(())
     })
     .await;
@@ -193,7 +186,7 @@ async fn nothing_is_done_twice_when_nobody_is_killed() {
     let cases = Case::all(&world).await;
     world.clock.set_speed(600.0);
     let workers = world.workers().await;
-    all_over(&world, &cases).await;
+    all_over(&cases).await;
     for case in &cases {
         case.check("no point").await;
     }
@@ -283,7 +276,7 @@ async fn process_killed_at(failpoint: &str, kind: ActionKind, fault: Option<Faul
     killed_process(&world, &format!("{failpoint}:kill")).await;
     world.clock.set_speed(600.0);
     let heirs = world.workers().await;
-    until("the end of the action", || async { case.is_over(&world).await.then_some(()) }).await;
+    until("the end of the action", || async { case.is_over().await.then_some(()) }).await;
     case.check(failpoint).await;
     heirs.stop().await;
 }
@@ -329,7 +322,7 @@ async fn process_killed_at_commit(number: u32) {
     killed_process(&world, &format!("append.committed:kill@{number}")).await;
     world.clock.set_speed(600.0);
     let heirs = world.workers().await;
-    until("the end of the action", || async { case.is_over(&world).await.then_some(()) }).await;
+    until("the end of the action", || async { case.is_over().await.then_some(()) }).await;
     case.check("append.committed").await;
     let counted = case.user.counters(Mode::Live).await;
     assert_eq!(counted.performed, 1, "{counted:?}");

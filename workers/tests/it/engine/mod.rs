@@ -3,6 +3,9 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod flow;
+mod login;
+mod policy;
 mod scene;
+mod session;
 mod silence;
 mod time;

@@ -201,6 +201,16 @@ impl World {
         control(&self.sandbox, "DELETE", "/sandbox/faults", None).await;
     }
 
+    /// A media on which everybody may comment.
+    pub async fn commentable(&self) -> String {
+        let gateway = client(&self.sandbox.url());
+        let session = log_in(&gateway, &self.bystander().await).await;
+        let page = gateway.hashtag_medias(call(), &session, HASHTAG, Tab::Recent, 40, None).await;
+        let media = page.expect("a known hashtag").items;
+        let open = media.iter().find(|media| media.comments_disabled == Some(false));
+        open.expect("a media with comments").id().to_string()
+    }
+
     /// The platform's names of media and people that an account can act on.
     pub async fn targets(&self) -> Targets {
         let gateway = client(&self.sandbox.url());
@@ -379,14 +389,23 @@ impl User<'_> {
             attempt: 1,
         });
         let id = workers::command_id(action_id, run_id);
+        self.store(id, work.kind(), work.payload(), Some(run_id.uuid())).await
+    }
+
+    /// Enqueues whatever it is, and returns its command.
+    pub async fn enqueue(&self, kind: &str, payload: serde_json::Value) -> Uuid {
+        self.store(TestEntropy.uuid(), kind, payload, None).await
+    }
+
+    async fn store(&self, id: Uuid, kind: &str, payload: serde_json::Value, group_key: Option<Uuid>) -> Uuid {
         let command = NewCommand {
             id,
             bot_id: self.bot_id,
-            kind: work.kind().to_owned(),
-            payload: work.payload(),
+            kind: kind.to_owned(),
+            payload,
             dedupe_key: None,
-            group_key: Some(run_id.uuid()),
-            priority: work.priority(),
+            group_key,
+            priority: 40,
             not_before: self.now(),
             max_attempts: 10,
             correlation_id: id,
@@ -395,6 +414,18 @@ impl User<'_> {
         };
         self.world.office.queue.enqueue(&[command]).await.expect("it is stored");
         id
+    }
+
+    /// Whether nothing of the bot waits, runs or is held.
+    pub async fn has_no_commands(&self) -> bool {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM commands WHERE bot_id = $1 AND status IN ('PENDING', 'RUNNING', 'HELD')",
+        )
+        .bind(self.bot_id.uuid())
+        .fetch_one(self.world.database.pool())
+        .await
+        .expect("it reads");
+        open == 0
     }
 
     /// The writes of the account that took effect.
