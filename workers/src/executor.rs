@@ -32,10 +32,11 @@ const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Executor {
     engine: Arc<Engine>,
     hold: Hold,
-    running: JoinSet<()>,
+    /// Each says whether it settled its command.
+    running: JoinSet<bool>,
     /// The commands that run, by task.
     held: HashMap<Id, Uuid>,
-    /// A claim may have been stored without an answer.
+    /// There may be commands that are claimed for this process and that it does not run.
     unsure: bool,
 }
 
@@ -120,9 +121,12 @@ impl Executor {
         self.held.insert(task.id(), id);
     }
 
-    fn forget(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+    fn forget(&mut self, ended: Result<(Id, bool), tokio::task::JoinError>) {
         let task = match ended {
-            Ok((task, ())) => task,
+            Ok((task, is_settled)) => {
+                self.unsure |= !is_settled;
+                task
+            }
             Err(error) => {
                 tracing::error!(%error, "a worker's task did not end by itself");
                 self.unsure = true;
@@ -145,13 +149,17 @@ impl Executor {
     }
 }
 
-async fn carry_out(errand: Errand, hold: Hold) {
-    let Some(disposition) = dispatch::work(&errand, &hold).await else { return };
+/// Says whether the command is settled. One that is not is put back, should the hold go on after all.
+async fn carry_out(errand: Errand, hold: Hold) -> bool {
+    let Some(disposition) = dispatch::work(&errand, &hold).await else { return false };
     let partition = partition_of(errand.bot_id());
     tokio::select! {
         biased;
-        () = hold.ends(partition) => tracing::warn!("the hold on the bot ended before its command was settled"),
-        () = settle(&errand, &disposition) => {}
+        () = hold.ends(partition) => {
+            tracing::warn!("the hold on the bot ended before its command was settled");
+            false
+        }
+        () = settle(&errand, &disposition) => true,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::bot::{Bot, BotCommand, BotEvent, FailureClass, Mode, Outcome, Reservation};
+use domain::bot::{Bot, BotCommand, BotEvent, FailureClass, Mode, Outcome, Reservation, Settlement};
 use domain::ids::{ActionId, derive};
 use projections::reactor::work::Work;
 use store::command_queue::NewCommand;
@@ -110,9 +110,25 @@ pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
 /// Records the outcome. The first record of an action stands; a second one gets its answer.
 pub(crate) async fn settle(errand: &Errand, action: ActionId, outcome: Outcome) -> Result<Reconciled, Fault> {
     let record = BotCommand::RecordAction { action_id: action, outcome: outcome.clone(), at: errand.now() };
-    errand.tell_if_allowed(Errand::of_action(action, "record"), record).await?;
+    if errand.tell_if_allowed(Errand::of_action(action, "record"), record).await?.is_none() {
+        resolve_doubt(errand, action, &outcome).await?;
+    }
     errand.engine.doubts.forget(action);
     Ok(Reconciled::Settled(outcome))
+}
+
+/// The account was unlinked while the call was under way, which put the action in doubt; by now the outcome is known.
+async fn resolve_doubt(errand: &Errand, action: ActionId, outcome: &Outcome) -> Result<(), Fault> {
+    let (settlement, evidence) = match outcome {
+        Outcome::Performed { evidence } => (Settlement::Performed, evidence.clone()),
+        Outcome::Refused { code, .. } | Outcome::Failed { code, .. } => (Settlement::NotPerformed, code.clone()),
+        Outcome::Simulated | Outcome::InDoubt { .. } => return Ok(()),
+    };
+    if errand.load().await?.in_doubt().any(|doubt| doubt.action_id == action) {
+        let known = BotCommand::ReconcileAction { action_id: action, settlement, evidence, at: errand.now() };
+        errand.tell_if_allowed(Errand::of_action(action, "reconcile"), known).await?;
+    }
+    Ok(())
 }
 
 /// The outcome that was recorded of an action, if any was.

@@ -644,3 +644,14 @@ async fn latest_results_of_a_group_come_first() {
     assert_eq!(latest, vec![json!({ "number": 1 })]);
     assert_eq!(scene.queue.latest_results(acts(group_key), 9).await.expect("it works").len(), 2);
 }
+
+#[tokio::test]
+async fn claim_whose_answer_was_lost_is_put_back_and_no_other() {
+    let scene = scene().await;
+    scene.enqueue(&[command("known", bot("a")), command("unknown", bot("b"))]).await;
+    assert_eq!(scene.claim(10).await.len(), 2);
+    let put_back = scene.queue.put_back(&scene.lease(), &[id("known")]).await.expect("it works");
+    assert_eq!(put_back, 1);
+    assert_eq!(scene.status(id("known")).await, CommandStatus::Running);
+    assert_eq!(ids(&scene.claim(10).await), [id("unknown")]);
+}

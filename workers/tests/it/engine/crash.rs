@@ -174,7 +174,7 @@ async fn killed_at(point: &'static str) {
 
 async fn all_over(cases: &[Case<'_>]) {
     until("the end of every action", || async {
-        let over = join_all(cases.iter().map(|case| case.is_over())).await;
+        let over = join_all(cases.iter().map(Case::is_over)).await;
         over.into_iter().all(|is_over| is_over).then_some(())
     })
     .await;
@@ -327,6 +327,28 @@ async fn process_killed_at_commit(number: u32) {
     let counted = case.user.counters(Mode::Live).await;
     assert_eq!(counted.performed, 1, "{counted:?}");
     heirs.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_that_loses_its_lease_in_the_middle_of_a_call_likes_once() {
+    let world = World::new().await;
+    let workers = world.workers().await;
+    let user = world.user(super::scene::ACCOUNT);
+    let plot = user.live().await;
+    user.inject("POST /media/like", FaultKind::Latency { delay_ms: 800 }, 1);
+    let target = world.targets().await.media.remove(0);
+    let command = user.plan(plot, ActionKind::Like, &target).await;
+    let case = Case { user, kind: ActionKind::Like, fault: None, command };
+    case.user.event("ActionReserved").await;
+    sqlx::query("UPDATE writers SET lease_until = clock_timestamp() - interval '1 second' WHERE name = 'workers'")
+        .execute(world.database.pool())
+        .await
+        .expect("the statement is good");
+    until("the end of the action", || async { case.is_over().await.then_some(()) }).await;
+    case.check("a lost lease").await;
+    let BotEvent::ActionPerformed { evidence, .. } = case.user.event("ActionPerformed").await else { unreachable!() };
+    assert_eq!(evidence, "READ_LIKED", "the call's own answer came too late to be recorded");
+    workers.stop().await;
 }
 
 /// A message whose fate nothing tells.

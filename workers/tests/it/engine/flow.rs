@@ -99,3 +99,30 @@ async fn what_was_liked_is_not_listed_again() {
     assert_eq!((targets.len(), user.writes().len()), (4, 4));
     workers.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_a_run_say_who_caused_them_and_share_the_request_that_began_it() {
+    let world = World::new().await;
+    let workers = world.workers().await;
+    let user = world.user(ACCOUNT);
+    user.log_in().await;
+    user.verify().await;
+    let campaign = user.campaign(Module::Like, 1).await;
+    user.enable(campaign, Mode::DryRun).await;
+    finished(&user, 1).await;
+    let stored = user.stored().await;
+    let of = |name: &str| stored.iter().find(|event| event.event_type == name).expect("it happened");
+    let enabled = of("AutomationEnabled");
+    for (event, cause) in [
+        ("RunStarted", enabled),
+        ("ActionReserved", of("RunStarted")),
+        ("ActionSimulated", of("RunStarted")),
+        ("RunFinished", of("RunStarted")),
+    ] {
+        let metadata = &of(event).metadata;
+        assert_eq!(metadata["correlation_id"], enabled.metadata["correlation_id"], "{event}");
+        assert_eq!(metadata["causation_id"], cause.event_id.to_string(), "{event}");
+        assert_eq!(metadata["actor"], "worker:test", "{event}");
+    }
+    workers.stop().await;
+}

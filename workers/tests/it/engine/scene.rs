@@ -20,6 +20,7 @@ use projections::{Log, Projections, catalogue};
 use sqlx::PgPool;
 use store::command_bus::{CommandBus, Executed};
 use store::command_queue::{CommandQueue, NewCommand, StoredCommand};
+use store::event::StoredEvent;
 use store::repository::{DEFAULT_SHARD, EventRepository, PostgresRepository, RepositoryConfig};
 use store::testing::TestDatabase;
 use store::vault::{Keyring, Purpose, Vault};
@@ -265,11 +266,19 @@ impl User<'_> {
         self.world.office.bus.load::<Bot>(&self.bot_id.to_string()).await.expect("it loads").state
     }
 
+    /// The same, with all that is stored of each.
+    pub async fn stored(&self) -> Vec<StoredEvent> {
+        let id = self.bot_id.to_string();
+        self.world.office.repository.stream("Bot", &id, 0, 10_000).await.expect("it reads")
+    }
+
     /// Every event of the bot, in order.
     pub async fn events(&self) -> Vec<BotEvent> {
-        let id = self.bot_id.to_string();
-        let stored = self.world.office.repository.stream("Bot", &id, 0, 10_000).await.expect("it reads");
-        stored.into_iter().map(|event| serde_json::from_value(event.payload).expect("it decodes")).collect()
+        self.stored()
+            .await
+            .into_iter()
+            .map(|event| serde_json::from_value(event.payload).expect("it decodes"))
+            .collect()
     }
 
     pub async fn count(&self, name: &str) -> usize {

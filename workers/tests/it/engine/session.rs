@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use domain::bot::{ActionKind, BotCommand, BotEvent, BotState};
+use domain::bot::{ActionKind, BotCommand, BotEvent, BotState, Settlement};
 use store::command_queue::CommandStatus;
 use workers::WorkerConfig;
 use workers::platform::sandbox::FaultKind;
@@ -126,5 +126,24 @@ async fn work_that_no_version_knows_is_dead_with_the_reason() {
     let command = user.enqueue("dance", serde_json::json!({ "work": "dance" })).await;
     let dead = world.settled(command, |command| command.settled_at.is_some()).await;
     assert_eq!((dead.status, dead.reason_code.as_deref()), (CommandStatus::Dead, Some("WORK_UNKNOWN")));
+    workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn account_unlinked_during_a_call_leaves_no_doubt_once_the_answer_is_there() {
+    let world = World::new().await;
+    let workers = world.workers().await;
+    let user = world.user(ACCOUNT);
+    let plot = user.live().await;
+    user.inject("POST /media/like", FaultKind::Latency { delay_ms: 600 }, 1);
+    let target = world.targets().await.media.remove(0);
+    let command = user.plan(plot, ActionKind::Like, &target).await;
+    user.event("ActionReserved").await;
+    user.tell(BotCommand::Logout { at: world.now() }).await;
+    user.tell(BotCommand::UnlinkAccount { at: world.now() }).await;
+    assert_eq!(user.count("ActionInDoubt").await, 1);
+    world.settled(command, |command| command.settled_at.is_some()).await;
+    let BotEvent::ActionReconciled { settlement, .. } = user.event("ActionReconciled").await else { unreachable!() };
+    assert_eq!((settlement, user.effects().len()), (Settlement::Performed, 1));
     workers.stop().await;
 }
