@@ -213,7 +213,8 @@ async fn failed(
     match class {
         FailureClass::Transport | FailureClass::SessionLost => {
             let reason = "the targets could not be listed".to_owned();
-            Ok(Disposition::of(Ending::Retry { code: error.code().to_owned(), reason }))
+            let at_least = error.retry_after.unwrap_or_default();
+            Ok(Disposition::of(Ending::Retry { code: error.code().to_owned(), reason, at_least }))
         }
         FailureClass::SlowDown | FailureClass::ActionBlocked => {
             let bot = errand.load().await?;

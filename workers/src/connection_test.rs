@@ -1,5 +1,7 @@
 //! Whether the session works: asked by a person, and by every process before the first act of a bot that it took over.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use domain::bot::{Bot, BotCommand, BotState, FailureClass};
 
@@ -23,8 +25,8 @@ pub(crate) enum Gatekeeping<'a> {
 /// What a test of the session showed.
 enum Proof<'a> {
     Proved(Link<'a>),
-    /// No answer that says anything about the session.
-    Unknown,
+    /// No answer that says anything about the session; not to be asked again before that much real time.
+    Unknown(Duration),
     /// There is no session that could be used any more.
     Ended,
 }
@@ -37,7 +39,7 @@ pub(crate) async fn test_connection(errand: &Errand) -> Result<Disposition, Faul
     }
     match prove(errand, &bot).await? {
         Proof::Proved(_) => {}
-        Proof::Unknown => return Ok(Disposition::done("NOT_VERIFIED")),
+        Proof::Unknown(_) => return Ok(Disposition::done("NOT_VERIFIED")),
         Proof::Ended => return Ok(Disposition::done("SESSION_ENDED")),
     }
     let mut disposition = Disposition::done("VERIFIED");
@@ -62,8 +64,8 @@ pub(crate) async fn gate<'a>(errand: &'a Errand, bot: &Bot) -> Result<Gatekeepin
     }
     Ok(match prove(errand, bot).await? {
         Proof::Proved(link) => Gatekeeping::Open(link),
-        Proof::Unknown => {
-            let until = errand.now() + NEXT_PROOF;
+        Proof::Unknown(at_least) => {
+            let until = errand.engine.after(at_least).max(errand.now() + NEXT_PROOF);
             Gatekeeping::Closed(Disposition::snooze(until, "SESSION_NOT_VERIFIED").siblings(Siblings::Wait(until)))
         }
         Proof::Ended => Gatekeeping::Closed(Disposition::withdraw("NOT_RUNNING")),
@@ -134,5 +136,5 @@ async fn failed<'a>(errand: &Errand, error: &PlatformError) -> Result<Proof<'a>,
     let untold = BotCommand::RecordConnectionTestFailed { code: code.to_owned(), at: errand.now() };
     let told = errand.tell_if_allowed(errand.in_this_claim("test"), untold).await?;
     // A challenge has taken the session away.
-    Ok(if told.is_some() { Proof::Unknown } else { Proof::Ended })
+    Ok(if told.is_some() { Proof::Unknown(error.retry_after.unwrap_or_default()) } else { Proof::Ended })
 }

@@ -1,6 +1,7 @@
 //! Which piece of work a command is, and what its faults mean for the command.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use domain::ids::partition_of;
 use futures_util::FutureExt;
@@ -44,7 +45,7 @@ pub(crate) async fn work(errand: &Errand, hold: &Hold) -> Option<Disposition> {
     let ending = match fault {
         // Another version may know it.
         Fault::Work(_) => Ending::Dead { code, reason },
-        _ => Ending::Retry { code, reason },
+        _ => Ending::Retry { code, reason, at_least: Duration::ZERO },
     };
     Some(looked_after(errand, Disposition::of(ending)).await)
 }

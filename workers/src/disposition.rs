@@ -1,5 +1,7 @@
 //! How a piece of work ends, as far as its command is concerned. The executor carries it out.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use store::command_queue::NewCommand;
@@ -31,10 +33,11 @@ pub enum Ending {
     Withdraw {
         code: &'static str,
     },
-    /// Later; a failure that counts.
+    /// Later, after `at_least` of real time; a failure that counts.
     Retry {
         code: String,
         reason: String,
+        at_least: Duration,
     },
     /// Never by itself.
     Dead {

@@ -206,9 +206,9 @@ async fn try_settle(errand: &Errand, disposition: &Disposition) -> Result<(), Fa
             release_if_resumed(errand).await?;
         }
         Ending::Withdraw { code } => queue.withdraw(claim, code).await?,
-        Ending::Retry { code, reason } => {
+        Ending::Retry { code, reason, at_least } => {
             let failures = u32::try_from(errand.command.attempt + 1).unwrap_or(1);
-            let wait = backoff::delay(failures, errand.engine.parts.entropy.unit());
+            let wait = backoff::delay(failures, errand.engine.parts.entropy.unit()).max(*at_least);
             queue.retry(claim, errand.engine.after(wait), code, reason).await?;
         }
         Ending::Dead { code, reason } => {

@@ -66,7 +66,7 @@ pub(crate) async fn reconcile(errand: &Errand, bot: &Bot, open: &Reservation) ->
         }
         Ok(Finding::NotDone(evidence)) => not_done(errand, open, evidence).await,
         Ok(Finding::Untold(evidence)) => in_doubt(errand, open.action_id, "UNSETTLED", evidence).await,
-        Ok(Finding::Unclear(evidence)) => vain(errand, open, evidence, None).await,
+        Ok(Finding::Unclear(evidence)) => vain(errand, open, evidence, Duration::ZERO, None).await,
         Err(error) => failed_read(errand, open, &error).await,
     }
 }
@@ -177,7 +177,7 @@ async fn failed_read(errand: &Errand, open: &Reservation, error: &PlatformError)
         }
     }
     let slowed_down = matches!(error.class, FailureClass::SlowDown | FailureClass::ActionBlocked);
-    vain(errand, open, code, slowed_down.then_some(SLOWED_DOWN_READ_PAUSE)).await
+    vain(errand, open, code, error.retry_after.unwrap_or_default(), slowed_down.then_some(SLOWED_DOWN_READ_PAUSE)).await
 }
 
 /// A read told nothing: another one later, and after too many of them the action is in doubt.
@@ -185,6 +185,7 @@ async fn vain(
     errand: &Errand,
     open: &Reservation,
     evidence: &str,
+    at_least: Duration,
     pause: Option<TimeDelta>,
 ) -> Result<Reconciled, Fault> {
     let engine = &errand.engine;
@@ -195,7 +196,8 @@ async fn vain(
     if let Some(pause) = pause {
         return Ok(Reconciled::Later(errand.now() + pause));
     }
-    let wait = FIRST_READ_PAUSE.min(engine.config.settle_time) * 2_u32.pow(reads.min(10) - 1);
+    let doubled = FIRST_READ_PAUSE.min(engine.config.settle_time) * 2_u32.pow(reads.min(10) - 1);
+    let wait = doubled.max(at_least);
     engine.doubts.look_again(open.action_id, wait, Instant::now());
     Ok(Reconciled::Later(engine.after(wait)))
 }
