@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod config;
+mod demo;
 mod doctor;
 mod migrate;
 mod postgres;
@@ -47,6 +48,8 @@ enum Command {
     Serve(SettingFlags),
     /// Run the workers and the views alone, on a shared database
     Worker(SettingFlags),
+    /// Play the whole flow on the sandbox of a running `reprise up`, and see that everybody agrees on it
+    Demo(demo::DemoCommand),
     /// Add, list and reset the people who can sign in
     #[command(subcommand)]
     User(user::UserCommand),
@@ -153,6 +156,7 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Serve(flags) => block_on(up::run(&flags, Role::Api, output)),
         Command::Worker(flags) => block_on(up::run(&flags, Role::Worker, output)),
         Command::User(command) => block_on(user::run(command, output)),
+        Command::Demo(command) => block_on(demo::run(command, output)),
         Command::Doctor(flags) => block_on(doctor::run(&flags, output)),
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),

@@ -20,6 +20,7 @@ use super::SettingFlags;
 use crate::bootstrap::core::{Core, writer_name};
 use crate::bootstrap::database::Database;
 use crate::clock::wall;
+use crate::config::Config;
 use crate::entropy::SystemEntropy;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
@@ -85,12 +86,44 @@ async fn act(command: &UserCommand, pool: &PgPool, output: Output) -> Result<(),
     done
 }
 
-async fn change(command: &UserCommand, pool: &PgPool, core: &Core, output: Output) -> Result<(), Failure> {
+/// A new user for the demo, who can sign in at once: its name and password. Made beside a running `reprise up`.
+pub async fn demo_user(config: &Config) -> Result<(String, String), Failure> {
+    let database = Database::open(config).await?;
+    let made = match Core::start(database.pool(), &writer_name()).await {
+        Ok(core) => {
+            let made = register_for_demo(database.pool(), &core).await;
+            core.close().await;
+            made
+        }
+        Err(error) => Err(error.into()),
+    };
+    database.close().await;
+    made
+}
+
+async fn register_for_demo(pool: &PgPool, core: &Core) -> Result<(String, String), Failure> {
+    let users = users(pool, core)?;
+    let tail = SystemEntropy.uuid().simple().to_string();
+    let username = format!("demo-{}", tail.get(24..).unwrap_or_default());
+    let new = NewUser { username, role: Role::User, password: None, must_change_password: false };
+    let registered = users.register(new, &metadata(pool).await?).await?;
+    let password = registered.one_time_password.as_ref().map(|password| password.reveal().to_owned());
+    Ok((registered.user.username().unwrap_or_default().to_owned(), password.unwrap_or_default()))
+}
+
+fn users(pool: &PgPool, core: &Core) -> Result<Users, Failure> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let sessions = ApiSettings::default().sessions;
-    let users = Users::new(pool, core.bus.clone(), entropy, Passwords::try_new()?, sessions);
+    Ok(Users::new(pool, core.bus.clone(), entropy, Passwords::try_new()?, ApiSettings::default().sessions))
+}
+
+async fn metadata(pool: &PgPool) -> Result<Metadata, Failure> {
     let request_id = RequestId::from_uuid(SystemEntropy.uuid());
-    let metadata = Metadata::root(request_id, Actor::System("command-line".to_owned()), now(pool).await?);
+    Ok(Metadata::root(request_id, Actor::System("command-line".to_owned()), now(pool).await?))
+}
+
+async fn change(command: &UserCommand, pool: &PgPool, core: &Core, output: Output) -> Result<(), Failure> {
+    let users = users(pool, core)?;
+    let metadata = metadata(pool).await?;
     match command {
         UserCommand::Add(add) => {
             let role = match add.role {
