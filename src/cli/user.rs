@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use api::ApiSettings;
-use api::auth::{NewUser, Passwords, RegisteredUser, Users};
+use api::auth::{NewUser, Password, Passwords, RegisteredUser, Users};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::entropy::Entropy;
@@ -102,13 +102,17 @@ pub async fn demo_user(config: &Config) -> Result<(String, String), Failure> {
 }
 
 async fn register_for_demo(pool: &PgPool, core: &Core) -> Result<(String, String), Failure> {
-    let users = users(pool, core)?;
     let tail = SystemEntropy.uuid().simple().to_string();
     let username = format!("demo-{}", tail.get(24..).unwrap_or_default());
-    let new = NewUser { username, role: Role::User, password: None, must_change_password: false };
-    let registered = users.register(new, &metadata(pool).await?).await?;
-    let password = registered.one_time_password.as_ref().map(|password| password.reveal().to_owned());
-    Ok((registered.user.username().unwrap_or_default().to_owned(), password.unwrap_or_default()))
+    let password = format!("{}{}", SystemEntropy.uuid().simple(), SystemEntropy.uuid().simple());
+    let new = NewUser {
+        username: username.clone(),
+        role: Role::User,
+        password: Some(Password::from(password.clone())),
+        must_change_password: false,
+    };
+    users(pool, core)?.register(new, &metadata(pool).await?).await?;
+    Ok((username, password))
 }
 
 fn users(pool: &PgPool, core: &Core) -> Result<Users, Failure> {
