@@ -8,6 +8,7 @@ use domain::decide::Decide;
 
 use crate::decode::Decoder;
 use crate::error::StoreError;
+use crate::event::RawEvent;
 use crate::repository::EventRepository;
 use crate::snapshot::Snapshots;
 
@@ -51,6 +52,13 @@ impl Loader {
         let Some(snapshots) = &self.snapshots else {
             return self.fold_all(aggregate_id).await;
         };
+        // Most streams are short, and have no snapshot to ask for.
+        let page = self.repository.raw_stream(A::TYPE, aggregate_id, 0, snapshots.every()).await?;
+        if i64::try_from(page.len()).unwrap_or(i64::MAX) < snapshots.every() {
+            let mut loaded = Loaded { state: Arc::new(A::default()), sequence: 0 };
+            apply(&Decoder::default(), &page, &mut loaded)?;
+            return Ok(loaded);
+        }
         let (state, sequence) = match snapshots.load::<A>(aggregate_id).await {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return self.fold_all(aggregate_id).await,
@@ -84,14 +92,7 @@ impl Loader {
         let before = known.sequence;
         loop {
             let page = self.repository.raw_stream(A::TYPE, aggregate_id, known.sequence, PAGE).await?;
-            let events = page.iter().map(|raw| decoder.decode(raw)).collect::<Result<Vec<_>, _>>()?;
-            if let Some(last) = page.last() {
-                let state = Arc::make_mut(&mut known.state);
-                for event in events {
-                    state.apply(event);
-                }
-                known.sequence = last.sequence;
-            }
+            apply(&decoder, &page, known)?;
             if i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE {
                 return Ok(known.sequence > before);
             }
@@ -127,4 +128,16 @@ impl Loader {
         self.catch_up(aggregate_id, &mut loaded).await?;
         Ok(loaded)
     }
+}
+
+/// Folds `page` into `known`, or leaves it as it is.
+fn apply<A: Decide>(decoder: &Decoder<A>, page: &[RawEvent], known: &mut Loaded<A>) -> Result<(), StoreError> {
+    let Some(last) = page.last() else { return Ok(()) };
+    let events = page.iter().map(|raw| decoder.decode(raw)).collect::<Result<Vec<_>, _>>()?;
+    let state = Arc::make_mut(&mut known.state);
+    for event in events {
+        state.apply(event);
+    }
+    known.sequence = last.sequence;
+    Ok(())
 }

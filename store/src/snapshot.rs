@@ -112,6 +112,11 @@ impl Snapshots {
         }
     }
 
+    /// A stream shorter than this has no snapshot.
+    pub(crate) fn every(&self) -> i64 {
+        self.config.every
+    }
+
     /// Whether this load from a snapshot is one that is checked.
     pub(crate) fn is_check_due(&self) -> bool {
         self.counters.used.load(Ordering::Relaxed).is_multiple_of(self.config.check_every)

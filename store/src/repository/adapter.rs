@@ -41,9 +41,12 @@ impl CqrsRepository {
         let mut events = Vec::new();
         loop {
             let page = self.repository.stream(A::TYPE, aggregate_id, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(events) };
-            after = last.sequence;
+            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE;
+            after = page.last().map_or(after, |event| event.sequence);
             events.extend(page.into_iter().map(SerializedEvent::from));
+            if is_last {
+                return Ok(events);
+            }
         }
     }
 

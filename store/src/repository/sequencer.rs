@@ -25,6 +25,8 @@ use crate::writer::{Writer, WriterLease};
 const MAX_REQUESTS: usize = 512;
 const MAX_BYTES: usize = 1024 * 1024;
 
+const LONGEST_GATHERING: Duration = Duration::from_micros(300);
+
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -36,6 +38,7 @@ pub(super) struct Sequencer {
     /// A request that did not fit into the batch before.
     carried: Option<Pending>,
     last_batch: usize,
+    last_settling: Duration,
     session: Session,
     /// How long requests are tried again before they fail with what stood in the way.
     patience: Duration,
@@ -65,14 +68,16 @@ impl Sequencer {
         patience: Duration,
     ) -> Self {
         let session = Session::new(shard, options, writer, wakeup);
-        Self { shard, requests, stop, carried: None, last_batch: 1, session, patience }
+        Self { shard, requests, stop, carried: None, last_batch: 1, last_settling: Duration::ZERO, session, patience }
     }
 
     /// Runs until it is stopped, or every sender is gone, and everything that was sent has its answer.
     pub async fn run(mut self) {
         while let Some(batch) = self.gather().await {
             failpoint!("append.gathered");
+            let started = Instant::now();
             self.settle(batch).await;
+            self.last_settling = started.elapsed();
         }
         self.session.close().await;
     }
@@ -111,12 +116,11 @@ impl Sequencer {
     }
 
     /// Those whose answers were just sent are about to ask again; without this, the first of them
-    /// would get a batch of its own and all others would wait for it.
+    /// would get a batch of its own and all others would wait for it. It never takes long, beside
+    /// what a batch takes to be stored.
     async fn let_the_others_in(&self) {
-        for _ in 0..8 {
-            if self.requests.len() + 1 >= self.last_batch {
-                return;
-            }
+        let until = Instant::now() + LONGEST_GATHERING.min(self.last_settling / 2);
+        while self.requests.len() + 1 < self.last_batch && Instant::now() < until {
             tokio::task::yield_now().await;
         }
     }
@@ -286,7 +290,7 @@ impl Sequencer {
                 Ok(Vec::new())
             }
             Fault::Duplicate => {
-                self.session.forget();
+                self.session.met_a_duplicate();
                 self.session.roll_back().await;
                 let answered = self.session.answer_stored(requests_of(accepted).collect(), |_| true).await;
                 let (mut left, setback) = match answered {

@@ -38,6 +38,9 @@ pub(super) struct Session {
     /// Another process has appended: the next batch takes the shard's lock before it looks.
     contended: bool,
     in_transaction: bool,
+    /// New streams are taken at their word, as the primary key guards them; after one was not new
+    /// they are looked up, once.
+    look_up_new: bool,
     head: Option<ShardHead>,
     streams: LruCache<StreamKey, i64>,
     recent: LruCache<RequestId, RecordedRequest>,
@@ -54,6 +57,7 @@ impl Session {
             unresolved: false,
             contended: false,
             in_transaction: false,
+            look_up_new: false,
             head: None,
             streams: LruCache::new(KNOWN_STREAMS),
             recent: LruCache::new(KNOWN_REQUESTS),
@@ -97,6 +101,12 @@ impl Session {
     pub fn forget(&mut self) {
         self.head = None;
         self.streams.clear();
+    }
+
+    /// A row of the batch was there already.
+    pub fn met_a_duplicate(&mut self) {
+        self.forget();
+        self.look_up_new = true;
     }
 
     /// Another process has appended.
@@ -153,8 +163,13 @@ impl Session {
             None => within(statement::shard_head(connection, self.shard, false)).await?,
         };
         self.head = Some(head);
-        let streams = pending.iter().map(|waiting| &waiting.stream);
-        let unknown: HashSet<&StreamKey> = streams.filter(|stream| !self.streams.contains(*stream)).collect();
+        let look_up_new = std::mem::take(&mut self.look_up_new);
+        let unknown: HashSet<&StreamKey> = pending
+            .iter()
+            .filter(|waiting| look_up_new || waiting.request.expected_sequence > 0)
+            .map(|waiting| &waiting.stream)
+            .filter(|stream| !self.streams.contains(*stream))
+            .collect();
         if !unknown.is_empty() {
             let unknown: Vec<StreamKey> = unknown.into_iter().cloned().collect();
             let sequences = timed(statement::stream_heads(connection, &unknown)).await?;
@@ -165,7 +180,7 @@ impl Session {
         Ok(head)
     }
 
-    /// The last sequence of a stream that was looked up.
+    /// The last sequence of a stream; of one that was not looked up, 0.
     pub fn stream_head(&mut self, stream: &StreamKey) -> i64 {
         self.streams.get(stream).copied().unwrap_or(0)
     }
