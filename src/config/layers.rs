@@ -11,7 +11,7 @@ use super::ConfigError;
 use super::settings::{self, Fallback, SETTINGS, Setting};
 
 /// Variables of the tests, which are no settings.
-const TEST_PREFIX: &str = "REPRISE_TEST_";
+const OF_TESTS: [&str; 2] = ["REPRISE_TEST_", "REPRISE_FAILPOINT"];
 /// The variable that names the settings file.
 pub const FILE_VARIABLE: &str = "REPRISE_CONFIG";
 /// The settings file that is read when it is there.
@@ -140,7 +140,10 @@ impl Layers {
         }
         let known: Vec<String> = known_variables().collect();
         for name in variables.keys() {
-            if name.starts_with("REPRISE_") && !name.starts_with(TEST_PREFIX) && !known.contains(name) {
+            if name.starts_with("REPRISE_")
+                && !OF_TESTS.iter().any(|prefix| name.starts_with(prefix))
+                && !known.contains(name)
+            {
                 return Err(unknown(name, "the environment".to_owned(), known.into_iter()));
             }
         }
