@@ -7,5 +7,6 @@ mod login;
 mod policy;
 mod scene;
 mod session;
+mod sharing;
 mod silence;
 mod time;
