@@ -105,7 +105,10 @@ impl<'a> Ask<'a> {
                 let answer = self.execute(&execution, act).await?;
                 Ok(self.shown(answer, show).await)
             }
-            Begun::Answered(answer) => serde_json::from_slice(&answer).map_err(|_| fault(Problem::internal())),
+            Begun::Answered(answer) => {
+                let answer = serde_json::from_slice(&answer).map_err(|_| fault(Problem::internal()))?;
+                Ok(self.shown(answer, show).await)
+            }
             Begun::Mismatch => {
                 let message = "this idempotency key was used for another mutation or another input; take a new one";
                 Ok(Answer::refused(UserError::new(Code::IdempotencyMismatch, message, &["idempotencyKey"])))

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::document::{self, Document};
 use super::loader::Rows;
-use super::respond::{self, MediaType};
+use super::respond::{self, Executed, MediaType};
 use crate::code::Code;
 use crate::http::{Caller, JsonBody, Problem};
 use crate::router::Api;
@@ -34,6 +34,14 @@ pub struct GraphqlRequest {
     /// Taken and not looked at.
     #[serde(default, rename = "extensions")]
     _extensions: Option<Map<String, Value>>,
+}
+
+impl GraphqlRequest {
+    /// What is kept of it to write the answer.
+    pub fn executed(&self, caller: &Caller) -> Executed {
+        let (query, operation_name) = (self.query.clone(), self.operation_name.clone());
+        Executed { query, operation_name, request_id: caller.context.request_id }
+    }
 }
 
 /// The same in a URL, where objects are JSON text.
@@ -103,12 +111,13 @@ async fn answer(api: &Api, caller: &Caller, media: MediaType, request: GraphqlRe
         }
         return response;
     }
+    let executed = request.executed(caller);
     let request = prepared(api, request, document, caller.clone());
     let Ok(response) = tokio::time::timeout(LONGEST, api.schema.execute(request)).await else {
         tracing::error!("a GraphQL request took longer than 30 seconds and was given up");
         return Problem::unavailable().into_response();
     };
-    media.respond(&respond::body(response, request_id))
+    media.respond(&respond::body(response, &executed))
 }
 
 /// The request as the schema takes it, with the caller in its data.

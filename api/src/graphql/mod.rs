@@ -20,6 +20,7 @@ mod limits;
 mod loader;
 mod mutation;
 mod names;
+mod nulls;
 mod plan;
 mod query;
 mod respond;

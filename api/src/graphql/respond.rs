@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::document::Refused;
+use super::nulls;
 use crate::code::Code;
 use crate::http::Problem;
 
@@ -86,13 +87,24 @@ pub fn refused(refused: &Refused, request_id: Uuid) -> Value {
     json!({ "errors": [error] })
 }
 
-/// The body of what `Schema::execute` answered. Without execution there is no `data`, not even `null`.
-pub fn body(response: GraphqlResponse, request_id: Uuid) -> Value {
+/// What was executed.
+#[derive(Debug, Clone)]
+pub struct Executed {
+    pub query: String,
+    pub operation_name: Option<String>,
+    pub request_id: Uuid,
+}
+
+/// The body of what the schema answered. Without execution there is no `data`, not even `null`.
+pub fn body(response: GraphqlResponse, request: &Executed) -> Value {
     let GraphqlResponse { data, errors, extensions, .. } = response;
     let executed = data != GraphqlValue::Null || errors.iter().any(|error| !error.path.is_empty());
+    let request_id = request.request_id;
     let mut body = Map::new();
     if executed || errors.is_empty() {
-        body.insert("data".to_owned(), data.into_json().unwrap_or(Value::Null));
+        let mut data = data.into_json().unwrap_or(Value::Null);
+        nulls::complete(&mut data, &errors, &request.query, request.operation_name.as_deref());
+        body.insert("data".to_owned(), data);
     }
     if !errors.is_empty() {
         let errors = errors.into_iter().map(|error| written(error, executed, request_id)).collect();
@@ -163,11 +175,14 @@ mod tests {
         assert_eq!(negotiated("application/json;q=0"), None);
     }
 
+    fn executed(query: &str) -> Executed {
+        Executed { query: query.to_owned(), operation_name: None, request_id: Uuid::nil() }
+    }
+
     #[test]
     fn what_was_not_executed_has_no_data() {
-        let id = Uuid::nil();
         let invalid = GraphqlResponse::from_errors(vec![ServerError::new("Unknown field", None)]);
-        let body = body(invalid, id);
+        let body = body(invalid, &executed("{ nothing }"));
         assert_eq!(body.get("data"), None);
         assert_eq!(body["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
         assert_eq!(MediaType::GraphqlResponse.respond(&body).status(), StatusCode::BAD_REQUEST);
@@ -177,7 +192,7 @@ mod tests {
     #[test]
     fn a_field_that_failed_was_executed() {
         let error = ServerError::new("no", None).with_path(vec![PathSegment::Field("viewer".to_owned())]);
-        let body = body(GraphqlResponse::from_errors(vec![error]), Uuid::nil());
+        let body = body(GraphqlResponse::from_errors(vec![error]), &executed("{ viewer { user { id } } }"));
         assert_eq!(body.get("data"), Some(&Value::Null));
         assert_eq!(MediaType::GraphqlResponse.respond(&body).status(), StatusCode::OK);
     }

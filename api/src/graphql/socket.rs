@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use async_graphql::Response as GraphqlResponse;
 use async_graphql::parser::types::OperationType;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
@@ -104,7 +103,7 @@ struct Connection {
 
 /// What an operation tells.
 enum Told {
-    Response(Box<GraphqlResponse>),
+    Response(Value),
     End,
 }
 
@@ -184,11 +183,13 @@ impl Connection {
     }
 
     async fn subscribe(&mut self, socket: &mut WebSocket, id: String, request: GraphqlRequest) -> Result<(), Closed> {
+        let executed = request.executed(&self.caller);
         let request = match self.read(request) {
             Ok(request) => request,
             Err(errors) => return say(socket, json!({ "type": "error", "id": id, "payload": errors })).await,
         };
-        let told = self.api.schema.execute_stream(request).map(|response| Told::Response(Box::new(response)));
+        let told = self.api.schema.execute_stream(request);
+        let told = told.map(move |response| Told::Response(respond::body(response, &executed)));
         let told = told.chain(futures_util::stream::once(async { Told::End }));
         self.operations.insert(id, told.boxed());
         Ok(())
@@ -215,11 +216,10 @@ impl Connection {
     }
 
     async fn tell(&mut self, socket: &mut WebSocket, id: String, told: Told) -> Result<(), Closed> {
-        let Told::Response(response) = told else {
+        let Told::Response(mut body) = told else {
             self.operations.remove(&id);
             return say(socket, json!({ "type": "complete", "id": id })).await;
         };
-        let mut body = respond::body(*response, self.caller.context.request_id);
         let failed = body.get("data").is_none_or(Value::is_null) && body.get("errors").is_some();
         if failed {
             self.operations.remove(&id);

@@ -192,10 +192,21 @@ async fn execute(ask: &Ask<'_>, id: CampaignId, command: CampaignCommand, metada
     }
 }
 
+/// The campaign as its stream says, so that whoever changed it sees that even while the read model is behind.
 async fn shown(ask: &Ask<'_>, answer: Answer) -> Result<(Option<Campaign>, Vec<UserError>)> {
-    let row = match answer.subject() {
-        Some(id) => campaigns::by_id(&ask.services.deps.pool, CampaignId::from_uuid(id)).await.map_err(fault)?,
-        None => None,
-    };
-    Ok((row.map(Campaign), answer.user_errors))
+    let Some(id) = answer.subject().map(CampaignId::from_uuid) else { return Ok((None, answer.user_errors)) };
+    let deps = &ask.services.deps;
+    let state = deps.bus.load::<campaign_domain::Campaign>(&id.to_string()).await.map_err(fault)?.state;
+    let row = campaigns::by_id(&deps.pool, id).await.map_err(fault)?;
+    let now = deps.clock.now();
+    let campaign = state.definition().map(|definition| campaigns::Campaign {
+        campaign_id: id,
+        bot_id: ask.bot_id(),
+        definition: definition.clone(),
+        revision: state.revision(),
+        archived: !state.is_active(),
+        created_at: row.as_ref().map_or(now, |row| row.created_at),
+        updated_at: row.as_ref().map_or(now, |row| row.updated_at),
+    });
+    Ok((campaign.map(Campaign), answer.user_errors))
 }

@@ -1,0 +1,12 @@
+//! Tests of the API through real HTTP and sockets, over a real PostgreSQL; one binary.
+
+mod auth;
+mod bots;
+mod connections;
+mod graphql_over_http;
+mod guard;
+mod health;
+mod idempotency;
+mod isolation;
+mod sockets;
+mod support;
