@@ -9,6 +9,7 @@ pub mod clock;
 pub mod decide;
 pub mod entropy;
 pub mod ids;
+pub mod job;
 pub mod metadata;
 pub mod plan;
 pub mod user;

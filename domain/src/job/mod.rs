@@ -1,0 +1,27 @@
+//! A job: one durable run of a workflow. Its stream is the journal that a replay reads from the top.
+//!
+//! This is the pure half: what happened, what may be asked, and what a replay finds next. Running the
+//! workflow's code, keeping time and calling anything is the worker's.
+
+mod aggregate;
+mod command;
+mod error;
+mod event;
+mod journal;
+pub mod retry_policy;
+#[cfg(test)]
+mod tests;
+mod upcast;
+
+pub use aggregate::{Job, JobState};
+pub use command::JobCommand;
+pub use error::JobError;
+pub use event::{JobEvent, Origin, Outcome};
+pub use journal::{Divergence, Entry, Journal, Next, StepFailure, Wake};
+pub use retry_policy::RetryPolicy;
+
+/// Largest result of one step and largest input of a job, in bytes of JSON.
+pub const LARGEST_VALUE: usize = 256 * 1024;
+
+/// A history longer than this continues as a new job by itself.
+pub const LONGEST_HISTORY: u32 = 10_000;
