@@ -17,6 +17,7 @@ pub mod failpoint;
 mod fault;
 mod gate;
 mod hold;
+pub mod job;
 mod link;
 mod login;
 mod look;

@@ -1,0 +1,517 @@
+//! What a workflow's code may ask of the world. Everything goes through the journal.
+//!
+//! Code between two calls must be a function of its input and of what the context returned: no clock, no randomness,
+//! no I/O of its own.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::clock::Clock;
+use domain::entropy::Entropy;
+use domain::ids::{JobId, derive};
+use domain::job::{Divergence, JobCommand, JobError, JobState, Next, Outcome, RetryPolicy, Wake};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
+
+use super::error::{EngineError, StepError, WorkflowError};
+use super::stream::JobStream;
+
+/// Why the code does not go on now.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Wait(Wake),
+    Diverged(Divergence),
+    /// Somebody paused or ended the job.
+    Interrupted,
+    Fault(EngineError),
+}
+
+/// A child that was asked for and whose stream has to be made before the parent says so.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NewChild {
+    pub job_id: JobId,
+    pub index: u32,
+    pub workflow: String,
+    pub input: Value,
+}
+
+pub(super) struct Shared {
+    pub job_id: JobId,
+    pub stream: AsyncMutex<JobStream>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    next_index: AtomicU32,
+    rolls: AtomicU32,
+    /// Calls that do something right now; while there is one, the job is not asleep.
+    pub busy: AtomicUsize,
+    stops: Mutex<VecDeque<Stop>>,
+    pub children: Mutex<Vec<NewChild>>,
+}
+
+impl Shared {
+    pub fn stops(&self) -> MutexGuard<'_, VecDeque<Stop>> {
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a workflow's code may ask of the world.
+#[derive(Clone)]
+pub struct Context {
+    shared: Arc<Shared>,
+    /// Whether this is the context of cleanup, which also works while the job is being cancelled.
+    cleans_up: bool,
+}
+
+/// The context of cleanup steps: they also run while the job is being cancelled.
+pub type Cleanup = Context;
+
+/// What one attempt of a step knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepContext {
+    /// 1 is the first.
+    pub attempt: u32,
+    /// An earlier attempt began and its end is not recorded: look before you repeat a side effect.
+    pub unsettled: bool,
+}
+
+struct Busy<'a>(&'a AtomicUsize);
+
+impl<'a> Busy<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Context {
+    pub(super) fn new(job_id: JobId, stream: JobStream, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let shared = Arc::new(Shared {
+            job_id,
+            stream: AsyncMutex::new(stream),
+            clock,
+            entropy,
+            next_index: AtomicU32::new(0),
+            rolls: AtomicU32::new(0),
+            busy: AtomicUsize::new(0),
+            stops: Mutex::default(),
+            children: Mutex::default(),
+        });
+        Self { shared, cleans_up: false }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn index(&self) -> u32 {
+        self.shared.next_index.load(Ordering::Acquire)
+    }
+
+    fn take_index(&self) -> u32 {
+        self.shared.next_index.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Never returns: the code does not go on in this activation.
+    async fn stop<T>(&self, stop: Stop) -> T {
+        self.shared.stops().push_back(stop);
+        std::future::pending().await
+    }
+
+    async fn fault<T>(&self, error: impl Into<EngineError>) -> T {
+        self.stop(Stop::Fault(error.into())).await
+    }
+
+    /// Whether new things may be done; recorded ones are returned in any case.
+    fn may_act(&self, state: JobState) -> Result<bool, StepError> {
+        match state {
+            JobState::Running => Ok(true),
+            JobState::Cancelling if self.cleans_up => Ok(true),
+            JobState::Cancelling => Err(StepError::Cancelled),
+            _ => Ok(false),
+        }
+    }
+
+    /// The job that runs.
+    #[must_use]
+    pub fn job_id(&self) -> JobId {
+        self.shared.job_id
+    }
+
+    /// A context whose steps also run while the job is being cancelled.
+    #[must_use]
+    pub fn cleanup(&self) -> Cleanup {
+        Self { shared: Arc::clone(&self.shared), cleans_up: true }
+    }
+
+    /// The instant of the last recorded event: the same in every replay.
+    pub async fn now(&self) -> DateTime<Utc> {
+        let stream = self.shared.stream.lock().await;
+        stream.job().journal().last_at().unwrap_or_default()
+    }
+
+    /// A number in `[0, 1)` that depends on the job and on how many were taken before: the same in every replay.
+    #[must_use]
+    pub fn random(&self) -> f64 {
+        let roll = self.shared.rolls.fetch_add(1, Ordering::AcqRel);
+        let mut hash = Sha256::new();
+        hash.update(self.shared.job_id.uuid().as_bytes());
+        hash.update(roll.to_be_bytes());
+        let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
+        f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    /// Does `work` once and keeps its result: a replay returns what is recorded. Without side effects outside, so that
+    /// an attempt whose end is lost may simply be repeated.
+    pub async fn step<T, F, Fut>(&self, name: &str, policy: &RetryPolicy, work: F) -> Result<T, StepError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce(StepContext) -> Fut,
+        Fut: Future<Output = Result<T, StepError>>,
+    {
+        self.run_step(name, policy, false, work).await
+    }
+
+    /// As [`Context::step`], for work with side effects: its beginning is durable before it runs, so that whoever
+    /// takes over knows that the outcome of an earlier attempt is unknown.
+    pub async fn effect<T, F, Fut>(&self, name: &str, policy: &RetryPolicy, work: F) -> Result<T, StepError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce(StepContext) -> Fut,
+        Fut: Future<Output = Result<T, StepError>>,
+    {
+        self.run_step(name, policy, true, work).await
+    }
+
+    async fn run_step<T, F, Fut>(
+        &self,
+        name: &str,
+        policy: &RetryPolicy,
+        has_effects: bool,
+        work: F,
+    ) -> Result<T, StepError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce(StepContext) -> Fut,
+        Fut: Future<Output = Result<T, StepError>>,
+    {
+        let index = self.take_index();
+        let busy = Busy::new(&self.shared.busy);
+        let context = match self.begin_step(index, name, has_effects).await {
+            Ok(Begun::Recorded(recorded)) => return read_recorded(recorded),
+            Ok(Begun::Execute(context)) => context,
+            Err(Held::Cancelled) => return Err(StepError::Cancelled),
+            Err(Held::Stop(stop)) => {
+                drop(busy);
+                return self.stop(stop).await;
+            }
+        };
+        let result = match timeout(policy.timeout, work(context)).await {
+            Ok(result) => result,
+            Err(_elapsed) => {
+                let seconds = policy.timeout.as_secs();
+                Err(StepError::failed("STEP_TIMEOUT", format!("an attempt took longer than {seconds} s")))
+            }
+        };
+        let ended = self.end_step(index, name, policy, context.attempt, &result).await;
+        drop(busy);
+        match ended {
+            Ok(()) => result,
+            Err(stop) => self.stop(stop).await,
+        }
+    }
+
+    async fn begin_step(&self, index: u32, name: &str, has_effects: bool) -> Result<Begun, Held> {
+        let mut stream = self.shared.stream.lock().await;
+        let now = self.shared.clock.now();
+        match stream.job().journal().step(index, name, now) {
+            Next::Recorded(recorded) => Ok(Begun::Recorded(recorded)),
+            Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
+            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Execute { attempt, unsettled } => {
+                // What is recorded so far is durable before anything new happens.
+                stream.write().await?;
+                if !self.may_act(stream.job().state()).map_err(|_| Held::Cancelled)? {
+                    return Err(Held::Stop(Stop::Interrupted));
+                }
+                if has_effects {
+                    stream.decide(JobCommand::StartStep { index, name: name.to_owned(), at: now })?;
+                    stream.write().await?;
+                    if !self.may_act(stream.job().state()).map_err(|_| Held::Cancelled)? {
+                        return Err(Held::Stop(Stop::Interrupted));
+                    }
+                }
+                Ok(Begun::Execute(StepContext { attempt, unsettled }))
+            }
+        }
+    }
+
+    async fn end_step<T: Serialize>(
+        &self,
+        index: u32,
+        name: &str,
+        policy: &RetryPolicy,
+        attempt: u32,
+        result: &Result<T, StepError>,
+    ) -> Result<(), Stop> {
+        let mut stream = self.shared.stream.lock().await;
+        let now = self.shared.clock.now();
+        let name = name.to_owned();
+        let (code, message) = match result {
+            Ok(value) => {
+                let ended = serde_json::to_value(value).map_err(|error| error.to_string()).and_then(|result| {
+                    let command = JobCommand::CompleteStep { index, name: name.clone(), result, at: now };
+                    stream.decide(command).map_err(|error| error.to_string())
+                });
+                match ended {
+                    Ok(()) => return Ok(()),
+                    Err(_) if !takes_records(stream.job().state()) => return Err(Stop::Interrupted),
+                    Err(problem) => ("STEP_RESULT_REFUSED".to_owned(), problem),
+                }
+            }
+            Err(StepError::Failed { code, message }) => (code.clone(), message.clone()),
+            Err(StepError::Cancelled) => return Ok(()),
+        };
+        let refused = code == "STEP_RESULT_REFUSED";
+        let delay = policy.delay_after(attempt, &code, self.shared.entropy.unit()).filter(|_| !refused);
+        let retry_at = delay.map(|delay| now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::days(1)));
+        let failure =
+            JobCommand::FailStep { index, name, code: code.clone(), message: message.clone(), retry_at, at: now };
+        if stream.decide(failure).is_err() {
+            return Err(Stop::Interrupted);
+        }
+        match retry_at {
+            Some(at) => Err(Stop::Wait(Wake::At(at))),
+            None if refused => Err(Stop::Fault(EngineError::Journal(JobError::OutOfStep {
+                command: "CompleteStep",
+                index,
+                found: message,
+            }))),
+            None => Ok(()),
+        }
+    }
+
+    fn held(&self, state: JobState, stop: Stop) -> Held {
+        match self.may_act(state) {
+            Err(_) => Held::Cancelled,
+            Ok(true) => Held::Stop(stop),
+            Ok(false) => Held::Stop(Stop::Interrupted),
+        }
+    }
+}
+
+fn takes_records(state: JobState) -> bool {
+    matches!(state, JobState::Running | JobState::Cancelling | JobState::Paused)
+}
+
+fn read_recorded<T: DeserializeOwned>(recorded: Result<Value, domain::job::StepFailure>) -> Result<T, StepError> {
+    match recorded {
+        Err(failure) => Err(StepError::Failed { code: failure.code, message: failure.message }),
+        // The code's type may have changed under a recorded result.
+        Ok(value) => {
+            serde_json::from_value(value).map_err(|error| StepError::failed("STEP_RESULT_SHAPE", error.to_string()))
+        }
+    }
+}
+
+enum Begun {
+    Recorded(Result<Value, domain::job::StepFailure>),
+    Execute(StepContext),
+}
+
+enum Held {
+    Cancelled,
+    Stop(Stop),
+}
+
+impl<E: Into<EngineError>> From<E> for Held {
+    fn from(error: E) -> Self {
+        Self::Stop(Stop::Fault(error.into()))
+    }
+}
+
+/// Waiting: for time, signals and children.
+impl Context {
+    /// Sleeps for `length` of engine time; the job takes no memory meanwhile.
+    pub async fn sleep(&self, length: Duration) -> Result<(), StepError> {
+        let length = TimeDelta::from_std(length).unwrap_or(TimeDelta::MAX);
+        let now = self.shared.clock.now();
+        let until = now.checked_add_signed(length).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.sleep_until(until).await
+    }
+
+    /// Sleeps until an instant of engine time. In a replay the recorded instant counts, not `until`.
+    pub async fn sleep_until(&self, until: DateTime<Utc>) -> Result<(), StepError> {
+        let index = self.take_index();
+        let held = {
+            let mut stream = self.shared.stream.lock().await;
+            self.timer(&mut stream, index, until)
+        };
+        match held {
+            Ok(()) => Ok(()),
+            Err(Held::Cancelled) => Err(StepError::Cancelled),
+            Err(Held::Stop(stop)) => self.stop(stop).await,
+        }
+    }
+
+    fn timer(&self, stream: &mut JobStream, index: u32, until: DateTime<Utc>) -> Result<(), Held> {
+        let now = self.shared.clock.now();
+        let mut next = stream.job().journal().timer(index);
+        if matches!(next, Next::Execute { .. }) {
+            if let held @ (Held::Cancelled | Held::Stop(Stop::Interrupted)) =
+                self.held(stream.job().state(), Stop::Wait(Wake::At(until)))
+            {
+                return Err(held);
+            }
+            stream.decide(JobCommand::SetTimer { index, fires_at: until, at: now })?;
+            next = stream.job().journal().timer(index);
+        }
+        match next {
+            Next::Recorded(()) => Ok(()),
+            Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
+            Next::Wait(Wake::At(due)) if due <= now && stream.job().state() == JobState::Running => {
+                stream.decide(JobCommand::FireTimer { index, at: now })?;
+                Ok(())
+            }
+            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Execute { .. } => Err(Held::Stop(Stop::Wait(Wake::At(until)))),
+        }
+    }
+
+    /// Waits for the next signal named `name`, at most until `until`; `None` when none came in time.
+    pub async fn signal<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<Option<T>, StepError> {
+        let index = self.take_index();
+        let held = {
+            let mut stream = self.shared.stream.lock().await;
+            self.awaited_signal(&mut stream, index, name, until)
+        };
+        match held {
+            Ok(None) => Ok(None),
+            Ok(Some(payload)) => match serde_json::from_value(payload) {
+                Ok(payload) => Ok(Some(payload)),
+                Err(error) => Err(StepError::failed("SIGNAL_SHAPE", error.to_string())),
+            },
+            Err(Held::Cancelled) => Err(StepError::Cancelled),
+            Err(Held::Stop(stop)) => self.stop(stop).await,
+        }
+    }
+
+    fn awaited_signal(
+        &self,
+        stream: &mut JobStream,
+        index: u32,
+        name: &str,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<Option<Value>, Held> {
+        let now = self.shared.clock.now();
+        let mut next = stream.job().journal().signal(index, name);
+        if matches!(next, Next::Execute { .. }) {
+            let wake = Wake::Signal { name: name.to_owned(), until };
+            if let held @ (Held::Cancelled | Held::Stop(Stop::Interrupted)) =
+                self.held(stream.job().state(), Stop::Wait(wake))
+            {
+                return Err(held);
+            }
+            stream.decide(JobCommand::AwaitSignal { index, name: name.to_owned(), until, at: now })?;
+            next = stream.job().journal().signal(index, name);
+        }
+        match next {
+            Next::Recorded(payload) => Ok(payload),
+            Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
+            Next::Wait(Wake::Signal { until: Some(until), .. })
+                if until <= now && stream.job().state() == JobState::Running =>
+            {
+                stream.decide(JobCommand::TimeOutSignal { index, at: now })?;
+                Ok(None)
+            }
+            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Execute { .. } => Err(Held::Stop(Stop::Interrupted)),
+        }
+    }
+
+    /// Starts a job of `workflow` and waits for its end. Its id follows from this job's, so that it starts once.
+    pub async fn child<O: DeserializeOwned>(&self, workflow: &str, input: impl Serialize) -> Result<O, StepError> {
+        let index = self.take_index();
+        let input = serde_json::to_value(input).map_err(|error| StepError::failed("CHILD_INPUT", error.to_string()))?;
+        let held = {
+            let mut stream = self.shared.stream.lock().await;
+            self.awaited_child(&mut stream, index, workflow, input)
+        };
+        match held {
+            Ok(Outcome::Completed { result }) => serde_json::from_value(result)
+                .map_err(|error| StepError::failed("CHILD_RESULT_SHAPE", error.to_string())),
+            Ok(Outcome::Failed { code, message }) => Err(StepError::Failed { code, message }),
+            Ok(Outcome::Cancelled) => Err(StepError::failed("CHILD_CANCELLED", "the child was cancelled")),
+            Err(Held::Cancelled) => Err(StepError::Cancelled),
+            Err(Held::Stop(stop)) => self.stop(stop).await,
+        }
+    }
+
+    fn awaited_child(&self, stream: &mut JobStream, index: u32, workflow: &str, input: Value) -> Result<Outcome, Held> {
+        let child = JobId::from_uuid(derive(&["child", &self.shared.job_id.to_string(), &index.to_string()]));
+        match stream.job().journal().child(index, workflow) {
+            Next::Recorded(outcome) => Ok(outcome),
+            Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
+            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Execute { .. } => {
+                let wait = Stop::Wait(Wake::Child(child));
+                let held = self.held(stream.job().state(), wait);
+                if matches!(held, Held::Stop(Stop::Wait(_))) {
+                    let at = self.shared.clock.now();
+                    let workflow = workflow.to_owned();
+                    stream.decide(JobCommand::StartChild { index, child, workflow: workflow.clone(), at })?;
+                    let new = NewChild { job_id: child, index, workflow, input };
+                    self.shared.children.lock().unwrap_or_else(PoisonError::into_inner).push(new);
+                }
+                Err(held)
+            }
+        }
+    }
+
+    /// Whether the code may take the path that `patch` changed: yes for a job that comes here for the first time, and
+    /// the mark of it is kept; no for one whose history is from before.
+    pub async fn patched(&self, patch: &str) -> bool {
+        let index = self.index();
+        let mut stream = self.shared.stream.lock().await;
+        if let Next::Recorded(answer) = stream.job().journal().patched(index, patch) {
+            if stream.job().journal().has_mark(index, patch) {
+                self.take_index();
+            }
+            return answer;
+        }
+        let at = self.shared.clock.now();
+        let marked = stream.decide(JobCommand::MarkPatch { index, patch: patch.to_owned(), at });
+        drop(stream);
+        match marked {
+            Ok(()) => {
+                self.take_index();
+                true
+            }
+            Err(error) => self.fault(error).await,
+        }
+    }
+
+    /// Ends this job; a new one of the same workflow goes on with `input`. For loops that would make a history long.
+    pub fn continue_as_new<O>(&self, input: impl Serialize) -> Result<O, WorkflowError> {
+        match serde_json::to_value(input) {
+            Ok(input) => Err(WorkflowError::ContinueAsNew(input)),
+            Err(error) => Err(WorkflowError::Failed { code: "WORKFLOW_SHAPE".to_owned(), message: error.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Durable jobs: a workflow is an async function over a [`Context`]; its journal is the job's stream.
+//!
+//! Running means replaying: the function starts from the top, what is recorded is returned at once, and what is not is
+//! done, recorded durably, and returned. When jobs run, and where, is not decided here.
+
+mod context;
+mod error;
+mod runner;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod workflow;
+
+pub use context::{Cleanup, Context, StepContext};
+pub use error::{EngineError, StepError, WorkflowError};
+pub use runner::{Activation, Runner};
+pub use stream::{JobStream, Provenance};
+pub use workflow::{Registry, Workflow};
