@@ -4,6 +4,7 @@ mod aggregate;
 mod command;
 mod error;
 mod event;
+pub mod schedule;
 #[cfg(test)]
 mod tests;
 mod upcast;
