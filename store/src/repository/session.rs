@@ -27,6 +27,7 @@ const STATEMENT_DEADLINE: Duration = Duration::from_secs(8);
 const KNOWN_STREAMS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 const KNOWN_REQUESTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of its own about the connection")]
 pub(super) struct Session {
     shard: i32,
     options: Arc<PgConnectOptions>,
