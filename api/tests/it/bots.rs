@@ -418,7 +418,7 @@ async fn two_factor_code_is_sealed_for_the_login_that_asked_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clock_runs_faster_only_where_it_can_and_only_for_administrators() {
+async fn clock_runs_faster_only_where_it_can() {
     let app = TestApp::start().await;
     let admin = app.admin().await.client;
     assert_eq!(admin.refused("setClockSpeed", json!({ "speed": 60.0 })).await.0, "CLOCK_NOT_ADJUSTABLE");
@@ -433,6 +433,6 @@ async fn clock_runs_faster_only_where_it_can_and_only_for_administrators() {
     assert_eq!((code.as_str(), path), ("CLOCK_SPEED_INVALID", json!(["input", "speed"])));
     let mut user = app.user("marta").await.client;
     user.address = sandbox.address;
-    let query = "mutation { setClockSpeed(input: { speed: 2 }) { userErrors { code } } }";
-    assert_eq!(user.graphql(query, json!({})).await.code(), "FORBIDDEN");
+    let done = user.done("setClockSpeed", json!({ "speed": 2.0 }), "engine { clockSpeed }").await;
+    assert_eq!(done["engine"]["clockSpeed"], 2.0, "a sandbox is everybody's");
 }

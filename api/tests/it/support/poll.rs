@@ -12,12 +12,12 @@ pub async fn until<T, Asking>(what: &str, mut ask: impl FnMut() -> Asking) -> T
 where
     Asking: Future<Output = Option<T>>,
 {
-    let end = Instant::now() + LIMIT;
+    let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < end, "{what} did not happen");
+        assert!(Instant::now() < deadline, "{what} did not happen");
         sleep(PAUSE).await;
     }
 }
