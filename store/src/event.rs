@@ -1,9 +1,13 @@
 //! Events as the store sees them: names, text and numbers. What they mean is the domain's.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use domain::ids::RequestId;
-use serde::Serialize;
+use domain::metadata::Metadata;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
@@ -105,6 +109,36 @@ fn parse(raw: &RawEvent, what: &str, text: &str) -> Result<Value, StoreError> {
     })
 }
 
+/// What is stored of `metadata`: its flat map of strings, written without making the map.
+pub(crate) fn metadata_text(metadata: &Metadata) -> Result<String, StoreError> {
+    struct Flat<'a>(&'a Metadata);
+
+    impl Serialize for Flat<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let Metadata { correlation_id, causation_id, actor, request_id, recorded_at } = self.0;
+            let mut map = serializer.serialize_map(Some(5))?;
+            map.serialize_entry("actor", &Shown(actor))?;
+            map.serialize_entry("causation_id", causation_id)?;
+            map.serialize_entry("correlation_id", correlation_id)?;
+            map.serialize_entry("recorded_at", &Shown(recorded_at.format("%Y-%m-%dT%H:%M:%S%.6fZ")))?;
+            map.serialize_entry("request_id", request_id)?;
+            map.end()
+        }
+    }
+
+    struct Shown<T>(T);
+
+    impl<T: Display> Serialize for Shown<T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&self.0)
+        }
+    }
+
+    let mut text = Vec::with_capacity(320);
+    serde_json::to_writer(&mut text, &Flat(metadata)).map_err(|error| StoreError::serialise("metadata", error))?;
+    String::from_utf8(text).map_err(|_| StoreError::InvalidRequest { reason: "its metadata is not text" })
+}
+
 const EVENT_IDS: Uuid = Uuid::from_u128(0x5d0f_9a3e_71b2_4c86_a94d_0e6b_8f13_27c5);
 
 /// The id of the event at `index` of a request: the same request gives the same ids.
@@ -124,10 +158,25 @@ pub fn event_id(request_id: RequestId, index: u32) -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    use domain::metadata::Actor;
+
     use super::*;
 
     fn request(text: &str) -> RequestId {
         text.parse().expect("a UUID")
+    }
+
+    #[test]
+    fn stored_metadata_is_the_map_of_the_domain() {
+        let id = request("0193a1b2-c3d4-7000-8000-000000000001");
+        let actors =
+            [Actor::System("a \"quoted\" \n name".to_owned()), Actor::Worker(String::new()), Actor::Token(id.uuid())];
+        for (actor, micros) in actors.into_iter().zip([0, 1_790_000_000_000_000, 1_790_000_000_000_001]) {
+            let recorded_at = DateTime::from_timestamp_micros(micros).expect("it is a time");
+            let metadata = Metadata::root(id, actor, recorded_at);
+            let text = metadata_text(&metadata).expect("it serialises");
+            assert_eq!(text, serde_json::to_string(&metadata.to_map()).expect("it serialises"));
+        }
     }
 
     #[test]

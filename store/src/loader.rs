@@ -12,6 +12,8 @@ use crate::event::RawEvent;
 use crate::repository::EventRepository;
 use crate::snapshot::Snapshots;
 
+/// Most streams, and most of what is new in one, fit into the first page.
+const FIRST_PAGE: i64 = 200;
 const PAGE: i64 = 10_000;
 
 /// An aggregate as its stream says.
@@ -90,12 +92,14 @@ impl Loader {
     pub async fn catch_up<A: Decide>(&self, aggregate_id: &str, known: &mut Loaded<A>) -> Result<bool, StoreError> {
         let decoder = Decoder::<A>::default();
         let before = known.sequence;
+        let mut limit = FIRST_PAGE;
         loop {
-            let page = self.repository.raw_stream(A::TYPE, aggregate_id, known.sequence, PAGE).await?;
+            let page = self.repository.raw_stream(A::TYPE, aggregate_id, known.sequence, limit).await?;
             apply(&decoder, &page, known)?;
-            if i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE {
+            if i64::try_from(page.len()).unwrap_or(i64::MAX) < limit {
                 return Ok(known.sequence > before);
             }
+            limit = PAGE;
         }
     }
 

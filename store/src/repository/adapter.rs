@@ -16,6 +16,8 @@ use super::{AppendRequest, DEFAULT_SHARD, EventRepository};
 use crate::error::StoreError;
 use crate::event::{NewEvent, StoredEvent};
 
+/// Most streams fit into the first page.
+const FIRST_PAGE: i64 = 200;
 const PAGE: i64 = 1_000;
 const REPLAY_QUEUE: usize = 256;
 
@@ -39,9 +41,11 @@ impl CqrsRepository {
         mut after: i64,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         let mut events = Vec::new();
+        let mut limit = FIRST_PAGE;
         loop {
-            let page = self.repository.stream(A::TYPE, aggregate_id, after, PAGE).await?;
-            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE;
+            let page = self.repository.stream(A::TYPE, aggregate_id, after, limit).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < limit;
+            limit = PAGE;
             after = page.last().map_or(after, |event| event.sequence);
             events.extend(page.into_iter().map(SerializedEvent::from));
             if is_last {

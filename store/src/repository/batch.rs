@@ -4,91 +4,125 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::ids::RequestId;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{AppendRequest, Appended, RecordedRequest};
+use super::{AppendRequest, Appended};
 use crate::error::StoreError;
-use crate::event::event_id;
-use crate::merkle::{self, Hash, Leaf};
+use crate::event::{event_id, metadata_text};
+use crate::merkle::{self, Leaf};
 
-/// The name of a stream, cheap to copy.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The name of a stream, hashed once and cheap to copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamKey {
-    pub aggregate_type: Arc<str>,
-    pub aggregate_id: Arc<str>,
+    hash: u64,
+    /// The type, a zero byte, the id; neither has one in it.
+    name: Arc<str>,
+}
+
+impl StreamKey {
+    pub fn new(aggregate_type: &str, aggregate_id: &str) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let mut name = String::with_capacity(aggregate_type.len() + 1 + aggregate_id.len());
+        name.push_str(aggregate_type);
+        name.push('\0');
+        name.push_str(aggregate_id);
+        Self { hash: HASHER.hash_one(&name), name: name.into() }
+    }
+
+    /// Type and id.
+    pub fn parts(&self) -> (&str, &str) {
+        self.name.split_once('\0').unwrap_or((&self.name, ""))
+    }
+}
+
+impl Hash for StreamKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// Where a shard's log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShardHead {
     pub position: i64,
-    pub chain_hash: Hash,
+    pub chain_hash: merkle::Hash,
 }
 
 /// A request that waits for its answer.
 pub(super) struct Pending {
-    pub request: AppendRequest,
-    pub stream: StreamKey,
-    pub event_ids: Vec<Uuid>,
-    pub metadata: String,
-    pub recorded_at: DateTime<Utc>,
+    pub prepared: Box<Prepared>,
     /// The epoch that must not have been lost.
     pub epoch: i64,
     /// A statement with it had no outcome: it may be stored, here.
     pub uncertain: Option<Appended>,
     /// It expected more of its stream than was known, and what is known has been read again.
     pub read_again: bool,
-    pub reply: oneshot::Sender<Result<Appended, StoreError>>,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// A request, and all that does not depend on the order of requests.
+pub(super) struct Prepared {
+    pub request: AppendRequest,
+    pub stream: StreamKey,
+    pub metadata: String,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// The answer to a request. The request goes back with it, so that whoever made it frees it, and
+/// not the one task through which all requests go.
+pub(super) struct Answer {
+    pub result: Result<Appended, StoreError>,
+    _spent: Box<Prepared>,
+}
+
+/// The first result of a request.
+#[derive(Clone)]
+pub(super) struct First {
+    pub stream: StreamKey,
+    pub appended: Appended,
+}
+
+impl Prepared {
+    pub fn try_new(request: AppendRequest) -> Result<Self, StoreError> {
+        request.check()?;
+        let metadata = metadata_text(&request.metadata)?;
+        let stream = StreamKey::new(&request.aggregate_type, &request.aggregate_id);
+        let recorded_at = request.metadata.recorded_at.trunc_subsecs(6);
+        Ok(Self { request, stream, metadata, recorded_at })
+    }
 }
 
 impl Pending {
-    /// Prepares all that does not depend on the order of requests.
-    pub fn try_new(
-        request: AppendRequest,
-        epoch: i64,
-        reply: oneshot::Sender<Result<Appended, StoreError>>,
-    ) -> Result<Self, StoreError> {
-        request.check()?;
-        let metadata = serde_json::to_string(&request.metadata.to_map())
-            .map_err(|error| StoreError::serialise("metadata", error))?;
-        let event_ids = (0..).zip(&request.events).map(|(index, _)| event_id(request.request_id, index)).collect();
-        let stream = StreamKey {
-            aggregate_type: request.aggregate_type.as_str().into(),
-            aggregate_id: request.aggregate_id.as_str().into(),
-        };
-        let recorded_at = request.metadata.recorded_at.trunc_subsecs(6);
-        Ok(Self { request, stream, event_ids, metadata, recorded_at, epoch, uncertain: None, read_again: false, reply })
+    pub fn new(prepared: Prepared, epoch: i64, reply: oneshot::Sender<Answer>) -> Self {
+        Self { prepared: Box::new(prepared), epoch, uncertain: None, read_again: false, reply }
     }
 
     pub fn id(&self) -> RequestId {
-        self.request.request_id
+        self.prepared.request.request_id
+    }
+
+    pub fn stream(&self) -> &StreamKey {
+        &self.prepared.stream
     }
 
     /// Whoever asked may have gone away; that is fine.
     pub fn settle(self, result: Result<Appended, StoreError>) {
-        let _ = self.reply.send(result);
+        let _ = self.reply.send(Answer { result, _spent: self.prepared });
     }
 
     /// Answers with what is stored under this request id: by an earlier request, or by this one.
-    pub fn answer_with(self, first: &RecordedRequest) {
-        let mut result = self.request.answer(first);
+    pub fn answer_with(self, first: &First) {
+        let mut result = self.prepared.request.answer(first.stream.parts(), first.appended);
         if let (Some(placed), Ok(appended)) = (self.uncertain, &mut result) {
             appended.repeated = placed.first_position != appended.first_position;
         }
         self.settle(result);
-    }
-
-    pub fn recorded(&self, appended: Appended) -> RecordedRequest {
-        RecordedRequest {
-            aggregate_type: Arc::clone(&self.stream.aggregate_type),
-            aggregate_id: Arc::clone(&self.stream.aggregate_id),
-            appended,
-        }
     }
 }
 
@@ -123,14 +157,14 @@ pub(super) fn plan(
             plan.later.push(waiting);
             continue;
         }
-        let at = moved.get(&waiting.stream).copied();
-        let at = at.unwrap_or_else(|| known(&waiting.stream));
-        let expected = waiting.request.expected_sequence;
+        let at = moved.get(waiting.stream()).copied();
+        let at = at.unwrap_or_else(|| known(waiting.stream()));
+        let expected = waiting.prepared.request.expected_sequence;
         match expected.cmp(&at) {
             Ordering::Less => plan.behind.push(waiting),
             Ordering::Greater => plan.ahead.push(waiting),
             Ordering::Equal => {
-                let count = i64::try_from(waiting.event_ids.len()).unwrap_or(i64::MAX);
+                let count = i64::try_from(waiting.prepared.request.events.len()).unwrap_or(i64::MAX);
                 let appended = Appended {
                     first_sequence: at + 1,
                     last_sequence: at + count,
@@ -139,7 +173,7 @@ pub(super) fn plan(
                     repeated: false,
                 };
                 position += count;
-                moved.insert(waiting.stream.clone(), appended.last_sequence);
+                moved.insert(waiting.stream().clone(), appended.last_sequence);
                 plan.accepted.push((waiting, appended));
             }
         }
@@ -178,7 +212,7 @@ impl<'a> Columns<'a> {
 /// What one statement stores.
 pub(super) struct Batch<'a> {
     pub columns: Columns<'a>,
-    pub merkle_root: Hash,
+    pub merkle_root: merkle::Hash,
     pub before: ShardHead,
     pub after: ShardHead,
 }
@@ -190,25 +224,24 @@ impl<'a> Batch<'a> {
         let mut leaves = Vec::with_capacity(accepted.len());
         let mut position = before.position;
         for (pending, appended) in accepted {
-            let request = &pending.request;
-            let events = request.events.iter().zip(&pending.event_ids);
-            for (sequence, (event, &event_id)) in (appended.first_sequence..).zip(events) {
+            let Prepared { request, metadata, recorded_at, .. } = &*pending.prepared;
+            for ((index, sequence), event) in (0..).zip(appended.first_sequence..).zip(&request.events) {
                 position += 1;
                 let leaf = Leaf {
                     shard,
                     position,
-                    event_id,
+                    event_id: event_id(request.request_id, index),
                     aggregate_type: &request.aggregate_type,
                     aggregate_id: &request.aggregate_id,
                     sequence,
                     event_type: &event.event_type,
                     event_version: &event.event_version,
                     payload: event.payload(),
-                    metadata: &pending.metadata,
-                    recorded_at_micros: pending.recorded_at.timestamp_micros(),
+                    metadata,
+                    recorded_at_micros: recorded_at.timestamp_micros(),
                 };
                 leaves.push(leaf.hash());
-                columns.push(&leaf, pending.recorded_at);
+                columns.push(&leaf, *recorded_at);
             }
         }
         let merkle_root = merkle::root(leaves);

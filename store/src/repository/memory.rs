@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::ids::RequestId;
 
 use super::{AppendRequest, Appended, DEFAULT_SHARD, EventRepository, RecordedRequest, StoreError};
-use crate::event::{RawEvent, event_id};
+use crate::event::{RawEvent, event_id, metadata_text};
 use crate::wakeup::Wakeup;
 
 /// Events in memory, under the same promises.
@@ -45,10 +45,9 @@ impl MemoryRepository {
 impl Log {
     fn append(&mut self, request: AppendRequest) -> Result<Appended, StoreError> {
         if let Some(first) = self.requests.get(&request.request_id) {
-            return request.answer(first);
+            return request.answer((&first.aggregate_type, &first.aggregate_id), first.appended);
         }
-        let metadata = serde_json::to_string(&request.metadata.to_map())
-            .map_err(|error| StoreError::serialise("metadata", error))?;
+        let metadata = metadata_text(&request.metadata)?;
         let key = (request.aggregate_type.clone(), request.aggregate_id.clone());
         let stream = self.streams.entry(key).or_default();
         if number(stream.len()) != request.expected_sequence {
@@ -79,11 +78,8 @@ impl Log {
                 recorded_at: request.metadata.recorded_at,
             });
         }
-        let recorded = RecordedRequest {
-            aggregate_type: request.aggregate_type.into(),
-            aggregate_id: request.aggregate_id.into(),
-            appended,
-        };
+        let recorded =
+            RecordedRequest { aggregate_type: request.aggregate_type, aggregate_id: request.aggregate_id, appended };
         self.requests.insert(request.request_id, recorded);
         Ok(appended)
     }

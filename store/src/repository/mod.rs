@@ -5,13 +5,13 @@
 
 pub mod adapter;
 mod batch;
+mod memo;
 pub mod memory;
 pub mod postgres;
 mod sequencer;
 mod session;
 mod statement;
-
-use std::sync::Arc;
+mod stream_reader;
 
 use async_trait::async_trait;
 use domain::ids::RequestId;
@@ -66,8 +66,8 @@ pub struct Appended {
 /// The first result of a request, and the stream that it was for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
-    pub aggregate_type: Arc<str>,
-    pub aggregate_id: Arc<str>,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
     pub appended: Appended,
 }
 
@@ -156,16 +156,15 @@ impl AppendRequest {
         }
     }
 
-    /// The answer to this request when its id was seen before with `first`.
-    pub(crate) fn answer(&self, first: &RecordedRequest) -> Result<Appended, StoreError> {
-        let stream = (&*first.aggregate_type, &*first.aggregate_id);
-        if stream == (self.aggregate_type.as_str(), self.aggregate_id.as_str()) {
-            return Ok(Appended { repeated: true, ..first.appended });
+    /// The answer to this request when its id was seen before, for `first_stream`.
+    pub(crate) fn answer(&self, first_stream: (&str, &str), first: Appended) -> Result<Appended, StoreError> {
+        if first_stream == (self.aggregate_type.as_str(), self.aggregate_id.as_str()) {
+            return Ok(Appended { repeated: true, ..first });
         }
         Err(StoreError::RequestReused {
             request_id: self.request_id.uuid(),
-            aggregate_type: first.aggregate_type.to_string(),
-            aggregate_id: first.aggregate_id.to_string(),
+            aggregate_type: first_stream.0.to_owned(),
+            aggregate_id: first_stream.1.to_owned(),
         })
     }
 }

@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::batch::Pending;
+use super::batch::{Pending, Prepared};
 use super::sequencer::Sequencer;
+use super::stream_reader::{LONGEST_PIECE, StreamReader};
 use super::{AppendRequest, Appended, DEFAULT_SHARD, EventRepository, RecordedRequest, statement};
 use crate::error::StoreError;
 use crate::event::RawEvent;
@@ -37,6 +38,7 @@ impl Default for RepositoryConfig {
 pub struct PostgresRepository {
     pool: PgPool,
     writer: Writer,
+    reader: StreamReader,
     requests: mpsc::Sender<Pending>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -60,8 +62,10 @@ impl PostgresRepository {
         );
         let tasks = TaskTracker::new();
         tasks.spawn(sequencer.run());
+        let (reader, reading) = StreamReader::new(pool.connect_options(), stop.clone());
+        tasks.spawn(reading);
         tasks.close();
-        Self { pool, writer, requests, stop, tasks, patience: config.patience }
+        Self { pool, writer, reader, requests, stop, tasks, patience: config.patience }
     }
 
     /// The writer that this repository appends as.
@@ -107,7 +111,7 @@ impl EventRepository for PostgresRepository {
     async fn append(&self, request: AppendRequest) -> Result<Appended, StoreError> {
         let epoch = request.held_epoch.unwrap_or_else(|| self.writer.lease().epoch);
         let (reply, answer) = oneshot::channel();
-        let pending = Pending::try_new(request, epoch, reply)?;
+        let pending = Pending::new(Prepared::try_new(request)?, epoch, reply);
         match self.requests.try_send(pending) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(stopped()),
@@ -116,7 +120,7 @@ impl EventRepository for PostgresRepository {
                 sent.map_err(|_| StoreError::unavailable("too many appends are waiting"))?;
             }
         }
-        answer.await.map_err(|_| stopped())?
+        answer.await.map_err(|_| stopped())?.result
     }
 
     async fn raw_stream(
@@ -126,6 +130,11 @@ impl EventRepository for PostgresRepository {
         after_sequence: i64,
         limit: i64,
     ) -> Result<Vec<RawEvent>, StoreError> {
+        if limit <= LONGEST_PIECE
+            && let Some(events) = self.reader.read(aggregate_type, aggregate_id, after_sequence, limit).await
+        {
+            return events;
+        }
         let events = sqlx::query_as(STREAM)
             .bind(aggregate_type)
             .bind(aggregate_id)

@@ -89,11 +89,11 @@ impl Sequencer {
             None => self.receive().await?,
         };
         self.let_the_others_in().await;
-        let mut bytes = first.request.size();
+        let mut bytes = first.prepared.request.size();
         let mut batch = vec![first];
         while batch.len() < MAX_REQUESTS {
             let Ok(next) = self.requests.try_recv() else { break };
-            bytes += next.request.size();
+            bytes += next.prepared.request.size();
             if bytes > MAX_BYTES {
                 self.carried = Some(next);
                 break;
@@ -251,7 +251,7 @@ impl Sequencer {
         match self.session.answer_stored(behind, |_| true).await {
             Ok(conflicted) => {
                 for waiting in conflicted {
-                    let conflict = waiting.request.conflict();
+                    let conflict = waiting.prepared.request.conflict();
                     waiting.settle(Err(conflict));
                 }
                 Ok(later)

@@ -4,19 +4,18 @@
 //! shard's head still stands when the batch is stored. What an error means is the sequencer's to say.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::RequestId;
-use lru::LruCache;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::timeout;
 
-use super::batch::{Batch, Pending, ShardHead, StreamKey};
+use super::Appended;
+use super::batch::{Batch, First, Pending, ShardHead, StreamKey};
+use super::memo::Memo;
 use super::statement::{self, Written, ids_of};
-use super::{Appended, RecordedRequest};
 use crate::error::StoreError;
 use crate::wakeup::Wakeup;
 use crate::writer::{Writer, WriterLease};
@@ -24,10 +23,19 @@ use crate::writer::{Writer, WriterLease};
 /// Longer than the server's own limit, which then tells the outcome.
 const STATEMENT_DEADLINE: Duration = Duration::from_secs(8);
 
-const KNOWN_STREAMS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
-const KNOWN_REQUESTS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+const KNOWN_STREAMS: usize = 32_768;
+const KNOWN_REQUESTS: usize = 8_192;
 
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing of its own about the connection")]
+/// The lock on the shard's head, taken before looking instead of while appending.
+#[derive(Clone, Copy, PartialEq)]
+enum Lock {
+    Unneeded,
+    /// Another process has appended, and might again before we are done looking.
+    Wanted,
+    /// In a transaction that is to be ended.
+    Held,
+}
+
 pub(super) struct Session {
     shard: i32,
     options: Arc<PgConnectOptions>,
@@ -36,15 +44,13 @@ pub(super) struct Session {
     connection: Option<PgConnection>,
     /// A statement on a lost connection may still be running.
     unresolved: bool,
-    /// Another process has appended: the next batch takes the shard's lock before it looks.
-    contended: bool,
-    in_transaction: bool,
+    lock: Lock,
     /// New streams are taken at their word, as the primary key guards them; after one was not new
     /// they are looked up, once.
     look_up_new: bool,
     head: Option<ShardHead>,
-    streams: LruCache<StreamKey, i64>,
-    recent: LruCache<RequestId, RecordedRequest>,
+    streams: Memo<StreamKey, i64>,
+    recent: Memo<RequestId, First>,
 }
 
 impl Session {
@@ -56,12 +62,11 @@ impl Session {
             wakeup,
             connection: None,
             unresolved: false,
-            contended: false,
-            in_transaction: false,
+            lock: Lock::Unneeded,
             look_up_new: false,
             head: None,
-            streams: LruCache::new(KNOWN_STREAMS),
-            recent: LruCache::new(KNOWN_REQUESTS),
+            streams: Memo::new(KNOWN_STREAMS),
+            recent: Memo::new(KNOWN_REQUESTS),
         }
     }
 
@@ -87,7 +92,7 @@ impl Session {
     pub fn disconnect(&mut self, unresolved: bool) {
         self.forget();
         self.connection = None;
-        self.in_transaction = false;
+        self.lock = Lock::Unneeded;
         self.unresolved |= unresolved;
     }
 
@@ -113,7 +118,7 @@ impl Session {
     /// Another process has appended.
     pub fn head_moved(&mut self) {
         self.forget();
-        self.contended = true;
+        self.lock = Lock::Wanted;
     }
 
     /// Answers those of `pending` that are known to be stored, after asking the database about
@@ -133,7 +138,7 @@ impl Session {
         let mut others = Vec::with_capacity(pending.len());
         for waiting in pending {
             match self.recent.get(&waiting.id()) {
-                Some(first) => waiting.answer_with(first),
+                Some(first) => waiting.answer_with(&first),
                 None => others.push(waiting),
             }
         }
@@ -144,7 +149,8 @@ impl Session {
         let connection = connected(&mut self.connection)?;
         for (id, first) in timed(statement::recorded_requests(connection, asked)).await? {
             self.wakeup.publish(self.shard, first.appended.last_position);
-            self.recent.put(id, first);
+            let stream = StreamKey::new(&first.aggregate_type, &first.aggregate_id);
+            self.recent.put(id, First { stream, appended: first.appended });
         }
         Ok(())
     }
@@ -153,10 +159,9 @@ impl Session {
     /// so do they.
     pub async fn look_up_heads(&mut self, pending: &[Pending]) -> Result<ShardHead, StoreError> {
         let connection = connected(&mut self.connection)?;
-        if self.contended {
+        if self.lock == Lock::Wanted {
             timed(connection.execute("BEGIN")).await?;
-            self.in_transaction = true;
-            self.contended = false;
+            self.lock = Lock::Held;
             self.head = Some(within(statement::shard_head(connection, self.shard, true)).await?);
         }
         let head = match self.head {
@@ -167,9 +172,9 @@ impl Session {
         let look_up_new = std::mem::take(&mut self.look_up_new);
         let unknown: HashSet<&StreamKey> = pending
             .iter()
-            .filter(|waiting| look_up_new || waiting.request.expected_sequence > 0)
-            .map(|waiting| &waiting.stream)
-            .filter(|stream| !self.streams.contains(*stream))
+            .filter(|waiting| look_up_new || waiting.prepared.request.expected_sequence > 0)
+            .map(Pending::stream)
+            .filter(|stream| !self.streams.contains(stream))
             .collect();
         if !unknown.is_empty() {
             let unknown: Vec<StreamKey> = unknown.into_iter().cloned().collect();
@@ -182,8 +187,8 @@ impl Session {
     }
 
     /// The last sequence of a stream; of one that was not looked up, 0.
-    pub fn stream_head(&mut self, stream: &StreamKey) -> i64 {
-        self.streams.get(stream).copied().unwrap_or(0)
+    pub fn stream_head(&self, stream: &StreamKey) -> i64 {
+        self.streams.get(stream).unwrap_or(0)
     }
 
     /// Where the log goes on, as far as is known.
@@ -200,7 +205,7 @@ impl Session {
     ) -> Result<Written, sqlx::Error> {
         let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
         let batch = Batch::of(accepted, self.shard, head);
-        let in_transaction = self.in_transaction;
+        let in_transaction = self.lock == Lock::Held;
         let work = async {
             let written = statement::append(connection, self.shard, lease, &batch).await?;
             if in_transaction && written == Written::Committed {
@@ -210,11 +215,12 @@ impl Session {
         };
         let written = timeout(STATEMENT_DEADLINE, work).await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
         if written == Written::Committed {
-            self.in_transaction = false;
+            self.lock = Lock::Unneeded;
             self.head = Some(batch.after);
             for (waiting, appended) in accepted {
-                self.streams.put(waiting.stream.clone(), appended.last_sequence);
-                self.recent.put(waiting.id(), waiting.recorded(*appended));
+                let stream = waiting.stream().clone();
+                self.streams.put(stream.clone(), appended.last_sequence);
+                self.recent.put(waiting.id(), First { stream, appended: *appended });
             }
         }
         Ok(written)
@@ -229,9 +235,10 @@ impl Session {
 
     /// Ends a transaction that was not committed.
     pub async fn roll_back(&mut self) {
-        if !std::mem::take(&mut self.in_transaction) {
+        if self.lock != Lock::Held {
             return;
         }
+        self.lock = Lock::Unneeded;
         if let Ok(connection) = connected(&mut self.connection)
             && timed(connection.execute("ROLLBACK")).await.is_err()
         {

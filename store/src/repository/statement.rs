@@ -148,8 +148,7 @@ pub(super) async fn stream_heads(
     connection: &mut PgConnection,
     streams: &[StreamKey],
 ) -> Result<Vec<i64>, sqlx::Error> {
-    let types: Vec<&str> = streams.iter().map(|stream| &*stream.aggregate_type).collect();
-    let ids: Vec<&str> = streams.iter().map(|stream| &*stream.aggregate_id).collect();
+    let (types, ids): (Vec<&str>, Vec<&str>) = streams.iter().map(StreamKey::parts).unzip();
     sqlx::query_scalar(
         "SELECT COALESCE((SELECT max(events.sequence)
                             FROM events
@@ -203,8 +202,8 @@ pub(super) async fn recorded_requests(
                     last_position: first.position + count - 1,
                     repeated: true,
                 },
-                aggregate_type: first.aggregate_type.into(),
-                aggregate_id: first.aggregate_id.into(),
+                aggregate_type: first.aggregate_type,
+                aggregate_id: first.aggregate_id,
             },
         );
     }

@@ -228,3 +228,44 @@ async fn closed_repository_answers_what_was_asked_and_takes_no_more() {
     let late = node.repository.append(request("late", 0, &["x"])).await.expect_err("it is closed");
     assert_eq!(late.code(), "STORE_UNAVAILABLE");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_read_at_once_do_not_mix() {
+    let database = TestDatabase::create().await;
+    let node = Node::start(database.pool()).await;
+    for stream in 0..30_u8 {
+        let texts: Vec<String> = (0..=stream % 5).map(|number| format!("{stream} {number}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        node.repository.append(request(&stream.to_string(), 0, &texts)).await.expect("it is appended");
+    }
+    let read = |stream: u8| {
+        let repository = node.repository.clone();
+        async move {
+            let (after, limit) = (i64::from(stream % 3), 1 + i64::from(stream % 2));
+            let events = repository.stream("Note", &stream.to_string(), after, limit).await.expect("it is readable");
+            let numbers: Vec<String> = events.iter().map(|event| event.payload["what"].to_string()).collect();
+            // There are thirty streams; the others are empty.
+            let stored = if stream < 30 { 1 + i64::from(stream % 5) } else { 0 };
+            let expected: Vec<String> =
+                (after..stored.min(after + limit)).map(|number| format!("\"{stream} {number}\"")).collect();
+            assert_eq!(numbers, expected, "stream {stream}");
+            assert!(events.iter().all(|event| event.aggregate_id == stream.to_string()));
+        }
+    };
+    join_all((0..40).map(read)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_whose_connection_was_ended_is_asked_again() {
+    let wired = Wired::start(Duration::from_secs(15)).await;
+    for _ in 0..3 {
+        let ended = sqlx::query(
+            "SELECT pg_terminate_backend(pid)
+               FROM pg_stat_activity
+              WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+        ended.execute(wired.database.pool()).await.expect("they are ended");
+        let events = wired.node.repository.stream("Note", "before", 0, 10).await.expect("it is readable");
+        assert_eq!(events.len(), 1);
+    }
+}
