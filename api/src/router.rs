@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::auth::throttle::Limiter;
 use crate::deps::{ApiDeps, ApiError, Services};
+use crate::graphql::open_sockets::OpenSockets;
 use crate::graphql::{self, GraphqlSchema};
 use crate::http::{self, HttpMetrics};
 use crate::rest;
@@ -35,6 +36,7 @@ pub(crate) struct Api {
     pub metrics: HttpMetrics,
     pub peers: Arc<Limiter<Option<IpAddr>>>,
     pub sessions: Arc<Limiter<Uuid>>,
+    pub open_sockets: OpenSockets,
 }
 
 /// The API's routes.
@@ -47,7 +49,8 @@ pub fn router(deps: ApiDeps) -> Result<Router, ApiError> {
     let sessions = Arc::new(Limiter::new(deps.settings.session_rate));
     let services = Arc::new(Services::try_new(deps)?);
     let schema = graphql::schema(Arc::clone(&services));
-    let api = Api { services, schema, metrics, peers, sessions };
+    let open_sockets = OpenSockets::new(metrics.sockets.clone());
+    let api = Api { services, schema, metrics, peers, sessions, open_sockets };
     let routes = Router::new()
         .route("/auth/login", post(rest::auth::login))
         .route("/auth/logout", post(rest::auth::logout))

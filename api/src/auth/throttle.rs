@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -93,6 +93,18 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 }
 
+/// Who a peer is for limits. Whoever has one IPv6 address has a whole network of them, so that counts as one.
+#[must_use]
+pub fn network_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// Tries to sign in: by user name and peer together, by peer, and by user name over all peers.
 ///
 /// One peer cannot lock a user out of their account from elsewhere; many peers together only slow it down.
@@ -117,7 +129,7 @@ impl SignInThrottle {
     }
 
     fn begin_at(&self, username: &str, peer: Option<IpAddr>, now: Instant) -> Result<(), Throttled> {
-        let name = key_of(username);
+        let (name, peer) = (key_of(username), peer.map(network_of));
         self.pair.take_at((name.clone(), peer), now)?;
         self.peer.take_at(peer, now)?;
         self.name.take_at(name, now)
@@ -125,7 +137,7 @@ impl SignInThrottle {
 
     /// The try succeeded.
     pub fn succeeded(&self, username: &str, peer: Option<IpAddr>) {
-        self.pair.forgive(&(key_of(username), peer));
+        self.pair.forgive(&(key_of(username), peer.map(network_of)));
     }
 }
 
@@ -136,10 +148,12 @@ fn key_of(username: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const PEER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
-    const OTHER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)));
+    const PEER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    const OTHER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
 
     #[test]
     fn the_sixth_try_waits_and_the_wait_ends() {
@@ -167,6 +181,17 @@ mod tests {
         let now = Instant::now();
         let tried = (0..100).filter(|number| throttle.begin_at(&format!("user{number}"), PEER, now).is_ok()).count();
         assert_eq!(tried, 30);
+    }
+
+    #[test]
+    fn addresses_of_one_network_count_as_one() {
+        let throttle = SignInThrottle::default();
+        let now = Instant::now();
+        let address = |last| Some(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 3, 4, 5, last)));
+        let tried = (0..100).filter(|last| throttle.begin_at("marta", address(*last), now).is_ok()).count();
+        assert_eq!(tried, 5);
+        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        assert_eq!(network_of(IpAddr::V6(mapped)), IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
 
     #[test]

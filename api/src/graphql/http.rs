@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tracing::Instrument;
 
 use super::document::{self, Document};
 use super::loader::Rows;
@@ -111,13 +112,26 @@ async fn answer(api: &Api, caller: &Caller, media: MediaType, request: GraphqlRe
         }
         return response;
     }
-    let executed = request.executed(caller);
+    let (executed, kind) = (request.executed(caller), document.kind);
     let request = prepared(api, request, document, caller.clone());
-    let Ok(response) = tokio::time::timeout(LONGEST, api.schema.execute(request)).await else {
-        tracing::error!("a GraphQL request took longer than 30 seconds and was given up");
-        return Problem::unavailable().into_response();
+    let schema = api.schema.clone();
+    let execution = async move { tokio::time::timeout(LONGEST, schema.execute(request)).await };
+    let response = match kind {
+        // A client that goes away leaves nothing half done: the task ends by itself, at the latest in time.
+        OperationType::Mutation => tokio::spawn(execution.in_current_span()).await.ok(),
+        _ => Some(execution.await),
     };
-    media.respond(&respond::body(response, &executed))
+    match response {
+        Some(Ok(response)) => media.respond(&respond::body(response, &executed)),
+        Some(Err(_)) => {
+            tracing::error!("a GraphQL request took longer than 30 seconds and was given up");
+            Problem::unavailable().into_response()
+        }
+        None => {
+            tracing::error!("a mutation ended by a panic");
+            Problem::internal().into_response()
+        }
+    }
 }
 
 /// The request as the schema takes it, with the caller in its data.

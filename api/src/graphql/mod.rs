@@ -21,6 +21,7 @@ mod loader;
 mod mutation;
 mod names;
 mod nulls;
+pub(crate) mod open_sockets;
 mod plan;
 mod query;
 mod respond;
@@ -33,6 +34,7 @@ mod verdict;
 use std::sync::Arc;
 
 use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
+use domain::ids::UserId;
 
 use crate::deps::Services;
 use action::Action;
@@ -40,6 +42,7 @@ use audit::AuditEntry;
 use campaign::{Campaign, CampaignRun};
 use connection::List;
 use event::BotEvent;
+use global_id::Kind;
 use mutation::Mutation;
 use query::Query;
 use subscription::Subscription;
@@ -67,6 +70,11 @@ pub fn schema_sdl() -> String {
             .use_space_ident()
             .indent_width(2),
     )
+}
+
+/// The global id of a user, for answers outside of the schema.
+pub(crate) fn user_id(user_id: UserId) -> String {
+    Kind::User.id(user_id.uuid()).0
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {

@@ -188,8 +188,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
 }
 
 async fn user(services: &Services, uuid: Uuid) -> Result<Option<Node>> {
-    let row = users::by_id(&services.deps.pool, UserId::from_uuid(uuid)).await.map_err(fault)?;
-    Ok(row.map(|row| Node::User(row.into())))
+    let id = UserId::from_uuid(uuid);
+    let state = services.users.load(id).await.map_err(fault)?;
+    Ok(User::of(id, &state).map(Node::User))
 }
 
 /// A row of the caller's own.

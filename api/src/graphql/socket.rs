@@ -35,6 +35,9 @@ const CHECK: Duration = Duration::from_secs(10);
 /// A client that says nothing at all for so long, not even pong, is gone.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// How many seconds whoever has too many sockets should wait.
+const SOCKET_PAUSE: u64 = 10;
+
 /// Why a socket is closed: code and reason, as the protocol has them.
 type Closed = (u16, &'static str);
 
@@ -59,6 +62,9 @@ pub async fn upgrade(
 ) -> Result<Response, Problem> {
     // A page of somebody else would come with our cookie.
     api.services.origins.check_page(&uri, &headers)?;
+    let Some(open) = api.open_sockets.open(caller.session.user_id) else {
+        return Err(Problem::throttled(SOCKET_PAUSE));
+    };
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(LARGEST_MESSAGE).max_frame_size(LARGEST_MESSAGE);
     let agreed = upgrade.selected_protocol().is_some_and(|protocol| protocol == PROTOCOL);
     Ok(upgrade.on_upgrade(move |mut socket| async move {
@@ -66,10 +72,8 @@ pub async fn upgrade(
             close(&mut socket, WRONG_PROTOCOL).await;
             return;
         }
-        let metrics = api.metrics.clone();
-        metrics.sockets.inc();
         let closed = Connection::new(api, caller).run(&mut socket).await;
-        metrics.sockets.dec();
+        drop(open);
         if let Some(reason) = closed {
             close(&mut socket, reason).await;
         }

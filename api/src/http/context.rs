@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::origin::{check_csrf_header, is_safe};
 use super::problem::Problem;
+use crate::auth::throttle::network_of;
 use crate::code::Code;
 use crate::router::{Api, ROUTES};
 
@@ -81,7 +82,7 @@ async fn answer(api: &Api, request: Request, next: Next, peer: Option<IpAddr>, r
 fn check(api: &Api, request: &Request, peer: Option<IpAddr>, route: &str) -> Result<(), Problem> {
     let services = &api.services;
     if !QUIET.contains(&route) {
-        api.peers.take(peer).map_err(|throttled| Problem::throttled(throttled.seconds()))?;
+        api.peers.take(peer.map(network_of)).map_err(|throttled| Problem::throttled(throttled.seconds()))?;
         services.origins.check_host(request.uri(), request.headers())?;
     }
     if !is_safe(request.method()) {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::{NewUser, Password, Session, SignedIn};
 use crate::code::Code;
+use crate::graphql;
 use crate::http::{Caller, JsonBody, Problem, RequestContext};
 use crate::router::Api;
 
@@ -40,7 +41,8 @@ pub struct RegisterBody {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UserBody {
-    id: UserId,
+    /// As in GraphQL.
+    id: String,
     username: String,
     role: Option<Role>,
     must_change_password: bool,
@@ -63,7 +65,7 @@ struct RegisteredBody {
 impl UserBody {
     fn of(id: UserId, user: &User) -> Self {
         Self {
-            id,
+            id: graphql::user_id(id),
             username: user.username().unwrap_or_default().to_owned(),
             role: user.role(),
             must_change_password: user.must_change_password(),

@@ -238,6 +238,8 @@ async fn admin_registers_and_nobody_else() {
     let made = Answer::of(admin.post("/auth/register", &body)).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     assert_eq!(made.body["user"]["username"], "bob");
+    let node = admin.query("query($id: ID!) { node(id: $id) { id } }", json!({ "id": made.body["user"]["id"] })).await;
+    assert_eq!(node["node"]["id"], made.body["user"]["id"]);
     let password = made.body["oneTimePassword"].as_str().unwrap();
     let bob = app.server.stranger().signed_in("BOB", password).await;
     assert_eq!(bob.graphql(BOT, json!({})).await.code(), "PASSWORD_CHANGE_REQUIRED");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::support::client::Answer;
+use crate::support::poll::until;
 use crate::support::socket::{Heard, Socket, handshake};
 use crate::support::{PASSWORD, Person, TestApp};
 
@@ -181,6 +182,23 @@ async fn operations_of_a_socket_are_limited() {
         (&message["id"], &message["payload"][0]["extensions"]["code"]),
         (&json!("more"), &json!("QUERY_TOO_WIDE"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_of_a_user_are_limited() {
+    let app = TestApp::start().await;
+    let person = with_bot(&app).await;
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        open.push(Socket::ready(&person.client).await);
+    }
+    let one_more = Socket::try_open(handshake(&person.client, "graphql-transport-ws")).await;
+    assert!(matches!(one_more, Err(Error::Http(response)) if response.status().as_u16() == 429));
+    open.pop();
+    until("the closed socket made room", || async {
+        Socket::try_open(handshake(&person.client, "graphql-transport-ws")).await.ok().map(drop)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
