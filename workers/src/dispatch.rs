@@ -15,6 +15,7 @@ use crate::erase;
 use crate::errand::Errand;
 use crate::fault::Fault;
 use crate::hold::Hold;
+use crate::jobs;
 use crate::login::{self, Attempt};
 use crate::reconcile;
 
@@ -67,6 +68,11 @@ async fn run(errand: &Errand) -> Result<Disposition, Fault> {
         }
         Work::SettleAction { action_id } => reconcile::settle_action(errand, action_id).await,
         Work::EraseSecrets { secrets } => erase::erase_secrets(errand, &secrets).await,
+        Work::StartJob { job_id, workflow, input, origin } => {
+            jobs::start(errand, job_id, workflow, input, origin).await
+        }
+        Work::SignalJobs { name, payload, jobs } => jobs::signal(errand, &name, &payload, jobs).await,
+        Work::CancelJobs { reason, jobs } => jobs::cancel(errand, &reason, jobs).await,
     }
 }
 

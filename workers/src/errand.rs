@@ -79,15 +79,20 @@ impl Errand {
         RequestId::from_uuid(derive(&["action", &action.to_string(), step]))
     }
 
-    /// Tells the bot something. While the store does not answer, it is told again for a little while.
-    pub(crate) async fn tell(&self, request_id: RequestId, command: BotCommand) -> Result<Told, Fault> {
-        let metadata = Metadata {
+    /// What the events of a request say about where they come from.
+    pub(crate) fn metadata(&self, request_id: RequestId) -> Metadata {
+        Metadata {
             correlation_id: self.command.correlation_id,
             causation_id: self.command.causation_id,
             actor: Actor::Worker(self.engine.config.name.clone()),
             request_id,
             recorded_at: self.now(),
-        };
+        }
+    }
+
+    /// Tells the bot something. While the store does not answer, it is told again for a little while.
+    pub(crate) async fn tell(&self, request_id: RequestId, command: BotCommand) -> Result<Told, Fault> {
+        let metadata = self.metadata(request_id);
         let bot_id = self.bot_id().to_string();
         let mut tries = 1;
         loop {

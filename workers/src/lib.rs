@@ -18,6 +18,7 @@ mod fault;
 mod gate;
 mod hold;
 pub mod job;
+mod jobs;
 mod link;
 mod login;
 mod look;

@@ -3,7 +3,8 @@
 //! Stored, so a variant or a field is added, never renamed. No secrets: only the ids of sealed ones.
 
 use domain::bot::ActionKind;
-use domain::ids::{ActionId, CampaignId, EnablementId, RunId, SecretId};
+use domain::ids::{ActionId, CampaignId, EnablementId, JobId, RunId, SecretId};
+use domain::job::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,6 +42,27 @@ pub enum Work {
     EraseSecrets {
         #[serde(default)]
         secrets: Vec<SecretId>,
+    },
+    /// Make the stream of a job, once.
+    StartJob {
+        job_id: JobId,
+        workflow: String,
+        input: Value,
+        origin: Origin,
+    },
+    /// Send a signal to the named jobs of the bot, or to all of its live ones when none is named.
+    SignalJobs {
+        name: String,
+        #[serde(default)]
+        payload: Value,
+        #[serde(default)]
+        jobs: Vec<JobId>,
+    },
+    /// Ask the named jobs of the bot to end, or all of its live ones when none is named.
+    CancelJobs {
+        reason: String,
+        #[serde(default)]
+        jobs: Vec<JobId>,
     },
 }
 
@@ -95,6 +117,9 @@ impl Work {
             Self::FinishRun { .. } => "finish_run",
             Self::SettleAction { .. } => "settle_action",
             Self::EraseSecrets { .. } => "erase_secrets",
+            Self::StartJob { .. } => "start_job",
+            Self::SignalJobs { .. } => "signal_jobs",
+            Self::CancelJobs { .. } => "cancel_jobs",
         }
     }
 
@@ -103,7 +128,8 @@ impl Work {
     pub const fn priority(&self) -> i16 {
         match self {
             Self::Login { .. } | Self::TestConnection {} => 10,
-            Self::SettleAction { .. } => 20,
+            Self::SettleAction { .. } | Self::SignalJobs { .. } | Self::CancelJobs { .. } => 20,
+            Self::StartJob { .. } => 25,
             Self::RunCampaign { .. } => 30,
             Self::PerformAction(_) => 40,
             Self::FinishRun { .. } => 50,
@@ -138,6 +164,7 @@ mod tests {
         let campaign_id = CampaignId::from_uuid(id("campaign"));
         let enablement_id = EnablementId::from_uuid(id("enablement"));
         let action_id = ActionId::from_uuid(id("action"));
+        let job_id = JobId::from_uuid(id("job"));
         let secret = SecretId::from_uuid(id("secret"));
         let all = [
             Work::Login { attempt: 2, password: secret, verification_code: Some(secret) },
@@ -156,6 +183,14 @@ mod tests {
             Work::FinishRun { run_id, campaign_id, enablement_id },
             Work::SettleAction { action_id },
             Work::EraseSecrets { secrets: vec![secret] },
+            Work::StartJob {
+                job_id,
+                workflow: "campaign_run".to_owned(),
+                input: json!({ "campaign_id": campaign_id }),
+                origin: Origin::Person,
+            },
+            Work::SignalJobs { name: "resumed".to_owned(), payload: Value::Null, jobs: vec![job_id] },
+            Work::CancelJobs { reason: "enough".to_owned(), jobs: Vec::new() },
         ];
         for work in all {
             let payload = work.payload();

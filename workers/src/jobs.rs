@@ -1,0 +1,75 @@
+//! What commands ask of jobs: that one begins, hears something, or ends. Running them is the desk's.
+
+use domain::ids::{JobId, RequestId, derive};
+use domain::job::{Job, JobCommand, Origin};
+use serde_json::Value;
+use store::command_bus::ExecuteError;
+
+use crate::disposition::Disposition;
+use crate::errand::Errand;
+use crate::fault::Fault;
+
+/// Makes the job's stream; a second time it is the same job.
+pub(crate) async fn start(
+    errand: &Errand,
+    job_id: JobId,
+    workflow: String,
+    input: Value,
+    origin: Origin,
+) -> Result<Disposition, Fault> {
+    let at = errand.now();
+    let create = JobCommand::Create { job_id, bot_id: errand.bot_id(), workflow, input, origin, at };
+    Ok(Disposition::done(match tell(errand, job_id, "create", create).await? {
+        true => "STARTED",
+        false => "STARTED_BEFORE",
+    }))
+}
+
+/// Sends a signal to each of `jobs`, or to all live ones of the bot.
+pub(crate) async fn signal(
+    errand: &Errand,
+    name: &str,
+    payload: &Value,
+    jobs: Vec<JobId>,
+) -> Result<Disposition, Fault> {
+    each(errand, jobs, "signal", |at| JobCommand::Signal { name: name.to_owned(), payload: payload.clone(), at }).await
+}
+
+/// Asks each of `jobs`, or all live ones of the bot, to end.
+pub(crate) async fn cancel(errand: &Errand, reason: &str, jobs: Vec<JobId>) -> Result<Disposition, Fault> {
+    each(errand, jobs, "cancel", |at| JobCommand::RequestCancel { reason: reason.to_owned(), at }).await
+}
+
+async fn each(
+    errand: &Errand,
+    jobs: Vec<JobId>,
+    step: &str,
+    command: impl Fn(chrono::DateTime<chrono::Utc>) -> JobCommand,
+) -> Result<Disposition, Fault> {
+    let jobs = if jobs.is_empty() { live_of_bot(errand).await? } else { jobs };
+    for job_id in jobs {
+        tell(errand, job_id, step, command(errand.now())).await?;
+    }
+    Ok(Disposition::done("TOLD"))
+}
+
+/// The read model may be a moment behind; a job that it does not know yet looks at its bot before it acts.
+async fn live_of_bot(errand: &Errand) -> Result<Vec<JobId>, Fault> {
+    let _ = errand;
+    Ok(Vec::new())
+}
+
+/// Tells a job something once for this command; `false` when it does not take it, because it is over or was told.
+async fn tell(errand: &Errand, job_id: JobId, step: &str, command: JobCommand) -> Result<bool, Fault> {
+    let id = errand.once(&format!("{step}:{job_id}")).uuid();
+    let request = RequestId::from_uuid(derive(&["job", &id.to_string()]));
+    let name = command.name();
+    match errand.bus.execute::<Job>(&job_id.to_string(), command, &errand.metadata(request)).await {
+        Ok(_) => Ok(true),
+        Err(ExecuteError::Refused(refusal)) => {
+            tracing::info!(job.id = %job_id, command = name, code = refusal.code(), "the job does not take this");
+            Ok(false)
+        }
+        Err(ExecuteError::Store(error)) => Err(error.into()),
+    }
+}
