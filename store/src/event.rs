@@ -61,6 +61,18 @@ pub struct RawEvent {
     pub recorded_at: DateTime<Utc>,
 }
 
+impl RawEvent {
+    /// What the metadata says of the request that began it all.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<Uuid> {
+        #[derive(serde::Deserialize)]
+        struct Correlated {
+            correlation_id: Uuid,
+        }
+        serde_json::from_str::<Correlated>(&self.metadata).ok().map(|metadata| metadata.correlation_id)
+    }
+}
+
 /// An event as readers see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredEvent {

@@ -3,44 +3,65 @@
 //! A worker that dies in between leaves an open reservation, and whoever has the bot next finds out what became of it.
 //! Nothing here is called twice for one reservation, and no reservation is made twice for one action.
 
-use std::time::Instant;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::bot::{
     ActionKind, Bot, BotCommand, BotError, BotEvent, BotState, FailureClass, Mode, NewReservation, Outcome,
     SuppressReason, Verdict, Wait,
 };
-use domain::ids::{ActionId, EnablementId, RunId, derive};
-use projections::reactor::work::{PlannedAction, Work};
-use uuid::Uuid;
+use domain::ids::{ActionId, CampaignId, EnablementId, RunId};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use crate::answer::{Answer, NotNow};
 use crate::connection_test::{self, Gatekeeping};
-use crate::disposition::{Disposition, Siblings};
 use crate::errand::{Errand, Told};
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::perform::{perform, requests_of};
 use crate::platform::{PlatformError, Sent, WriteAnswer};
 use crate::reconcile::{self, Reconciled, outcome_name};
-use crate::source;
 
-/// How often an action that surely had no effect is tried, as a new one each time.
-const MOST_ATTEMPTS: u32 = 3;
-/// How long the next attempt waits.
-const NEXT_ATTEMPT: TimeDelta = TimeDelta::minutes(5);
+/// How long an action waits for a session.
+const NEXT_SESSION: TimeDelta = TimeDelta::minutes(5);
+/// Why an action waits whose call may have had an effect.
+const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 /// How long an action waits that no passing of time frees by itself.
 const LONG_WAIT: TimeDelta = TimeDelta::hours(1);
 /// Reservations of one action that a change of mind may answer with "wait" before one is made.
 const MOST_ASKS: u32 = 16;
 
-/// The id of the command that performs an action.
-#[must_use]
-pub fn command_id(action: ActionId, run: RunId) -> Uuid {
-    derive(&["perform", &action.to_string(), &run.to_string()])
+/// One action of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) action_id: ActionId,
+    pub(crate) run_id: RunId,
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) enablement_id: EnablementId,
+    pub(crate) kind: ActionKind,
+    /// The platform's key of what is acted on.
+    pub(crate) target: String,
+    /// The words of a comment or a message.
+    pub(crate) text: Option<String>,
+}
+
+/// How an action ended, as its job's history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settled {
+    /// `PERFORMED`, `SIMULATED`, `REFUSED`, `FAILED` or `IN_DOUBT`.
+    pub(crate) outcome: String,
+    /// The class of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) class: Option<String>,
+    /// The code of a failure, or what showed that it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    /// No other action of the account before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_at: Option<DateTime<Utc>>,
 }
 
 /// Performs the action, or says when to come again.
-pub(crate) async fn perform_action(errand: &Errand, action: &PlannedAction) -> Result<Disposition, Fault> {
+pub(crate) async fn perform_action(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, Fault> {
     errand.reach("action.claimed").await;
     let mut bot = errand.load().await?;
     if let Some(open) = bot.open_reservation().cloned() {
@@ -49,7 +70,7 @@ pub(crate) async fn perform_action(errand: &Errand, action: &PlannedAction) -> R
                 return after(errand, action, &outcome).await;
             }
             Reconciled::Settled(_) => bot = errand.load().await?,
-            Reconciled::Later(at) => return Ok(wait_for_outcome(errand, &bot, at)),
+            Reconciled::Later(at) => return Ok(NotNow::wait(at, OUTCOME_UNKNOWN).into()),
             // Then the bot does not run either; the next login asks.
             Reconciled::NoSession => {}
         }
@@ -57,43 +78,43 @@ pub(crate) async fn perform_action(errand: &Errand, action: &PlannedAction) -> R
     if bot.knows_action(action.action_id) {
         return known(errand, action).await;
     }
-    if let Some(disposition) = not_now(&bot, action.enablement_id) {
-        return Ok(disposition);
+    if let Some(not_now) = not_now(&bot, action.enablement_id) {
+        return Ok(not_now.into());
     }
     let requests = requests_of(action.kind);
     let mode = bot.enablement().map_or(Mode::DryRun, |enablement| enablement.mode);
     if let Verdict::Wait(wait) = bot.verdict(action.kind, mode, requests, errand.now()) {
-        return wait_for(errand, action, wait).await;
+        return wait_for(errand, action, &wait).await;
     }
     let link = match connection_test::gate(errand, &bot).await? {
         Gatekeeping::Open(link) => link,
-        Gatekeeping::Closed(disposition) => return Ok(disposition),
+        Gatekeeping::Closed(not_now) => return Ok(not_now.into()),
     };
     match reserve(errand, action).await? {
         Reserved::Now(Mode::DryRun) => simulate(errand, action).await,
         Reserved::Now(Mode::Live) => call(errand, &link, action).await,
-        Reserved::Instead(disposition) => Ok(disposition),
+        Reserved::Instead(answer) => Ok(answer),
     }
 }
 
 /// Why what belongs to `enablement` is not for now, as far as the bot's state says.
-pub(crate) fn not_now(bot: &Bot, enablement: EnablementId) -> Option<Disposition> {
+pub(crate) fn not_now(bot: &Bot, enablement: EnablementId) -> Option<NotNow> {
     let is_current = bot.enablement().is_some_and(|current| current.enablement_id == enablement);
     match bot.state() {
         BotState::Running if is_current => None,
-        BotState::Paused if is_current => Some(Disposition::hold("PAUSED")),
-        _ => Some(Disposition::withdraw("NOT_RUNNING")),
+        BotState::Paused if is_current => Some(NotNow::Held),
+        _ => Some(NotNow::ended("NOT_RUNNING")),
     }
 }
 
 enum Reserved {
     /// By this very request: nothing was called for it yet.
     Now(Mode),
-    Instead(Disposition),
+    Instead(Answer<Settled>),
 }
 
 /// Reserves the action. Only a reservation that this call itself made leads to a call of the platform.
-async fn reserve(errand: &Errand, action: &PlannedAction) -> Result<Reserved, Fault> {
+async fn reserve(errand: &Errand, action: &Planned) -> Result<Reserved, Fault> {
     errand.reach("action.before_reserve").await;
     for ask in 0..MOST_ASKS {
         let request = Errand::of_action(action.action_id, &format!("reserve:{ask}"));
@@ -108,22 +129,22 @@ async fn reserve(errand: &Errand, action: &PlannedAction) -> Result<Reserved, Fa
             }
             // It was reserved before. If that is still open, the next claim finds out; if not, it is settled.
             Some(BotEvent::ActionReserved { .. }) if executed.state.open_reservation().is_some() => {
-                return Ok(Reserved::Instead(Disposition::snooze(errand.now(), "RESERVED_BEFORE")));
+                return Ok(Reserved::Instead(NotNow::wait(errand.now(), "RESERVED_BEFORE").into()));
             }
             Some(BotEvent::ActionReserved { .. }) => return Ok(Reserved::Instead(known(errand, action).await?)),
             // This answer is an old one: ask under the next id.
             Some(BotEvent::ActionSuppressed { .. }) if executed.repeated => {}
-            Some(BotEvent::ActionSuppressed { frees_at, .. }) => {
-                let until = frees_at.unwrap_or(errand.now() + LONG_WAIT);
-                return Ok(Reserved::Instead(Disposition::snooze(until, "SUPPRESSED")));
+            Some(BotEvent::ActionSuppressed { reason, counter, window, frees_at, .. }) => {
+                let wait = Wait { reason: *reason, counter: *counter, window: *window, frees_at: *frees_at };
+                return Ok(Reserved::Instead(NotNow::of_wait(&wait, errand.now() + LONG_WAIT).into()));
             }
             _ => break,
         }
     }
-    Ok(Reserved::Instead(Disposition::snooze(errand.now() + LONG_WAIT, "SUPPRESSED")))
+    Ok(Reserved::Instead(NotNow::wait(errand.now() + LONG_WAIT, "SUPPRESSED").into()))
 }
 
-fn reservation(errand: &Errand, action: &PlannedAction) -> NewReservation {
+fn reservation(errand: &Errand, action: &Planned) -> NewReservation {
     NewReservation {
         action_id: action.action_id,
         run_id: action.run_id,
@@ -132,30 +153,30 @@ fn reservation(errand: &Errand, action: &PlannedAction) -> NewReservation {
         kind: action.kind,
         target: action.target.clone(),
         requests: requests_of(action.kind),
-        roll: errand.engine.parts.entropy.unit(),
+        roll: errand.hands.entropy.unit(),
         at: errand.now(),
     }
 }
 
 /// The bot changed its mind between the look and the request, or knows the action.
-async fn refused(errand: &Errand, action: &PlannedAction, refusal: BotError) -> Result<Reserved, Fault> {
-    let disposition = match refusal {
+async fn refused(errand: &Errand, action: &Planned, refusal: BotError) -> Result<Reserved, Fault> {
+    let answer = match refusal {
         BotError::AlreadyReserved { .. } => known(errand, action).await?,
-        BotError::ReservationOpen { .. } => Disposition::snooze(errand.now(), "RESERVATION_OPEN"),
+        BotError::ReservationOpen { .. } => NotNow::wait(errand.now(), "RESERVATION_OPEN").into(),
         BotError::NotAllowed { .. } | BotError::StaleEnablement | BotError::NotPlanned { .. } => {
             let bot = errand.load().await?;
-            not_now(&bot, action.enablement_id).unwrap_or_else(|| Disposition::withdraw("NOT_PLANNED"))
+            not_now(&bot, action.enablement_id).unwrap_or_else(|| NotNow::ended("NOT_PLANNED")).into()
         }
         source => return Err(Fault::Refused { command: "ReserveAction", source }),
     };
-    Ok(Reserved::Instead(disposition))
+    Ok(Reserved::Instead(answer))
 }
 
 /// Waits as the bot's verdict says. A wait for more than the pace is recorded, once.
-async fn wait_for(errand: &Errand, action: &PlannedAction, wait: Wait) -> Result<Disposition, Fault> {
-    let until = wait.frees_at.unwrap_or(errand.now() + LONG_WAIT);
+async fn wait_for(errand: &Errand, action: &Planned, wait: &Wait) -> Result<Answer<Settled>, Fault> {
+    let not_now = NotNow::of_wait(wait, errand.now() + LONG_WAIT);
     if wait.reason == SuppressReason::Pacing {
-        return Ok(Disposition::snooze(until, "PACING").siblings(Siblings::Wait(until)));
+        return Ok(not_now.into());
     }
     let step = format!("wait:{}:{}", wait.reason, wait.frees_at.map_or(0, |at| at.timestamp_micros()));
     let request = Errand::of_action(action.action_id, &step);
@@ -164,8 +185,8 @@ async fn wait_for(errand: &Errand, action: &PlannedAction, wait: Wait) -> Result
         Told::Done(executed) => executed,
         Told::Refused(refusal) => {
             return Ok(match refused(errand, action, refusal).await? {
-                Reserved::Instead(disposition) => disposition,
-                Reserved::Now(_) => Disposition::snooze(errand.now(), "RESERVATION_OPEN"),
+                Reserved::Instead(answer) => answer,
+                Reserved::Now(_) => NotNow::wait(errand.now(), "RESERVATION_OPEN").into(),
             });
         }
     };
@@ -176,24 +197,19 @@ async fn wait_for(errand: &Errand, action: &PlannedAction, wait: Wait) -> Result
         return after(errand, action, &outcome).await;
     }
     if wait.reason == SuppressReason::ModuleStopped {
-        return Ok(Disposition::withdraw("MODULE_STOPPED").siblings(Siblings::Stop("MODULE_STOPPED")));
+        return Ok(NotNow::ended("MODULE_STOPPED").into());
     }
-    Ok(Disposition::snooze(until, wait.reason.as_str()).siblings(Siblings::Wait(until)))
+    Ok(not_now.into())
 }
 
-/// The outcome is unknown: all of the run waits, and somebody looks after it whatever becomes of this command.
-fn wait_for_outcome(errand: &Errand, bot: &Bot, at: DateTime<Utc>) -> Disposition {
-    Disposition::snooze(at, "OUTCOME_UNKNOWN").siblings(Siblings::Wait(at)).then(reconcile::look_after(errand, bot, at))
-}
-
-async fn simulate(errand: &Errand, action: &PlannedAction) -> Result<Disposition, Fault> {
+async fn simulate(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, Fault> {
     errand.reach("action.before_record").await;
     reconcile::settle(errand, action.action_id, Outcome::Simulated).await?;
     errand.reach("action.recorded").await;
     after(errand, action, &Outcome::Simulated).await
 }
 
-async fn call(errand: &Errand, link: &Link<'_>, action: &PlannedAction) -> Result<Disposition, Fault> {
+async fn call(errand: &Errand, link: &Link<'_>, action: &Planned) -> Result<Answer<Settled>, Fault> {
     errand.reach("action.before_call").await;
     let answer = perform(link, action).await;
     errand.reach("action.called").await;
@@ -225,7 +241,7 @@ fn without_effect(error: &PlatformError) -> Outcome {
 }
 
 /// What the failure says about the account or the module holds at once, whatever became of the action.
-async fn report(errand: &Errand, action: &PlannedAction, error: &PlatformError) -> Result<(), Fault> {
+async fn report(errand: &Errand, action: &Planned, error: &PlatformError) -> Result<(), Fault> {
     let (class, code) = (error.class, error.kind.code());
     tracing::warn!(class = class.as_str(), code, "whether the action had an effect is not known");
     if class != FailureClass::Transport {
@@ -237,74 +253,45 @@ async fn report(errand: &Errand, action: &PlannedAction, error: &PlatformError) 
 }
 
 /// A first look at once: "done" settles it, anything else waits.
-async fn unknown(errand: &Errand, action: &PlannedAction) -> Result<Disposition, Fault> {
-    errand.engine.doubts.begin(action.action_id, Instant::now());
+async fn unknown(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, Fault> {
+    errand.hands.doubts.begin(action.action_id, Instant::now());
     let bot = errand.load().await?;
     let Some(open) = bot.open_reservation().filter(|open| open.action_id == action.action_id) else {
         return known(errand, action).await;
     };
     match reconcile::reconcile(errand, &bot, open).await? {
         Reconciled::Settled(outcome) => after(errand, action, &outcome).await,
-        Reconciled::Later(at) => Ok(wait_for_outcome(errand, &bot, at)),
-        Reconciled::NoSession => Ok(Disposition::snooze(errand.now() + NEXT_ATTEMPT, "OUTCOME_UNKNOWN")
-            .then(reconcile::look_after(errand, &bot, errand.now()))),
+        Reconciled::Later(at) => Ok(NotNow::wait(at, OUTCOME_UNKNOWN).into()),
+        Reconciled::NoSession => Ok(NotNow::wait(errand.now() + NEXT_SESSION, OUTCOME_UNKNOWN).into()),
     }
 }
 
-/// The action was settled before, by this command or by whoever had the bot in between: what follows from it still has to.
-async fn known(errand: &Errand, action: &PlannedAction) -> Result<Disposition, Fault> {
+/// The action was settled before, by this step or by whoever had the bot in between: what follows from it still has to.
+async fn known(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, Fault> {
     match reconcile::recorded(errand, action.action_id).await? {
         Some(outcome) => after(errand, action, &outcome).await,
         // A person's unlinking settles without a record.
-        None => Ok(Disposition::done("KNOWN")),
+        None => Ok(Answer::Done(Settled { outcome: "KNOWN".to_owned(), class: None, code: None, next_at: None })),
     }
 }
 
 /// What follows from a settled action for its run.
-async fn after(errand: &Errand, action: &PlannedAction, outcome: &Outcome) -> Result<Disposition, Fault> {
+async fn after(errand: &Errand, action: &Planned, outcome: &Outcome) -> Result<Answer<Settled>, Fault> {
     errand.reach("action.before_complete").await;
-    let mut disposition = Disposition::done(&source::result_of(outcome));
-    if let Some(again) = next_attempt(errand, action, outcome) {
-        disposition = disposition.then([again]);
-    }
-    if source::is_used_up(errand, action, outcome).await? {
-        return Ok(disposition.siblings(Siblings::Stop(source::USED_UP)));
-    }
     let bot = errand.load().await?;
     let mode = bot.enablement().map_or(Mode::DryRun, |enablement| enablement.mode);
-    if let Verdict::Wait(Wait { reason: SuppressReason::Pacing, frees_at: Some(at), .. }) =
-        bot.verdict(action.kind, mode, requests_of(action.kind), errand.now())
-    {
-        disposition = disposition.siblings(Siblings::Wait(at));
-    }
-    tracing::info!(outcome = outcome_name(outcome), "the action is settled");
-    Ok(disposition)
-}
-
-/// What surely had no effect, for no reason of the target's, is tried again as an action of its own. Words are not: a
-/// second message is worse than none.
-fn next_attempt(
-    errand: &Errand,
-    action: &PlannedAction,
-    outcome: &Outcome,
-) -> Option<store::command_queue::NewCommand> {
-    let had_no_effect = matches!(outcome, Outcome::Failed { class: FailureClass::Transport, .. });
-    let has_words = matches!(action.kind, ActionKind::Comment | ActionKind::Dm);
-    if !had_no_effect || has_words || action.attempt >= MOST_ATTEMPTS {
-        return None;
-    }
-    let attempt = action.attempt + 1;
-    let id = derive(&["again", &action.action_id.to_string(), &attempt.to_string()]);
-    let again = PlannedAction { action_id: ActionId::from_uuid(id), attempt, ..action.clone() };
-    Some(planned(errand, again, errand.now() + NEXT_ATTEMPT))
-}
-
-/// The command that performs an action; one for each action and run.
-pub(crate) fn planned(
-    errand: &Errand,
-    action: PlannedAction,
-    not_before: DateTime<Utc>,
-) -> store::command_queue::NewCommand {
-    let id = command_id(action.action_id, action.run_id);
-    errand.follow_up(id, &Work::PerformAction(action), not_before)
+    let next_at = match bot.verdict(action.kind, mode, requests_of(action.kind), errand.now()) {
+        Verdict::Wait(Wait { reason: SuppressReason::Pacing, frees_at, .. }) => frees_at,
+        _ => None,
+    };
+    tracing::info!(action.id = %action.action_id, outcome = outcome_name(outcome), "the action is settled");
+    let (class, code) = match outcome {
+        Outcome::Performed { evidence } => (None, Some(evidence.clone())),
+        Outcome::Simulated => (None, None),
+        Outcome::Refused { class, code } | Outcome::Failed { class, code } => {
+            (Some(class.as_str().to_owned()), Some(code.clone()))
+        }
+        Outcome::InDoubt { code, .. } => (None, Some(code.clone())),
+    };
+    Ok(Answer::Done(Settled { outcome: outcome_name(outcome).to_owned(), class, code, next_at }))
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::bot::{Bot, BotCommand, BotState, FailureClass};
 
-use crate::disposition::{Disposition, Siblings};
+use crate::answer::NotNow;
+use crate::disposition::Disposition;
 use crate::errand::{Errand, Told};
 use crate::fault::Fault;
 use crate::link::{Link, NoLink};
@@ -19,7 +20,7 @@ const NEXT_PROOF: TimeDelta = TimeDelta::minutes(5);
 pub(crate) enum Gatekeeping<'a> {
     /// This process has proved the session.
     Open(Link<'a>),
-    Closed(Disposition),
+    Closed(NotNow),
 }
 
 /// What a test of the session showed.
@@ -57,7 +58,7 @@ pub(crate) async fn gate<'a>(errand: &'a Errand, bot: &Bot) -> Result<Gatekeepin
     let is_too_old = bot.login().session_expires_at.is_some_and(|end| end <= errand.now());
     if let Some(session) = bot.login().session
         && !is_too_old
-        && errand.engine.gate.is_open(errand.bot_id(), errand.command.claim.epoch, session)
+        && errand.hands.gate.is_open(errand.bot_id(), errand.epoch, session)
         && let Ok(link) = Link::open(errand, bot).await?
     {
         return Ok(Gatekeeping::Open(link));
@@ -65,16 +66,16 @@ pub(crate) async fn gate<'a>(errand: &'a Errand, bot: &Bot) -> Result<Gatekeepin
     Ok(match prove(errand, bot).await? {
         Proof::Proved(link) => Gatekeeping::Open(link),
         Proof::Unknown(at_least) => {
-            let until = errand.engine.after(at_least).max(errand.now() + NEXT_PROOF);
-            Gatekeeping::Closed(Disposition::snooze(until, "SESSION_NOT_VERIFIED").siblings(Siblings::Wait(until)))
+            let until = errand.hands.after(at_least).max(errand.now() + NEXT_PROOF);
+            Gatekeeping::Closed(NotNow::wait(until, "SESSION_NOT_VERIFIED"))
         }
-        Proof::Ended => Gatekeeping::Closed(Disposition::withdraw("NOT_RUNNING")),
+        Proof::Ended => Gatekeeping::Closed(NotNow::ended("NOT_RUNNING")),
     })
 }
 
 /// Asks the platform who is logged in, and records the answer.
 async fn prove<'a>(errand: &'a Errand, bot: &Bot) -> Result<Proof<'a>, Fault> {
-    errand.engine.gate.close(errand.bot_id());
+    errand.hands.gate.close(errand.bot_id());
     if bot.login().session_expires_at.is_some_and(|end| end <= errand.now()) {
         return expired(errand, "SESSION_TOO_OLD").await;
     }
@@ -95,7 +96,7 @@ async fn prove<'a>(errand: &'a Errand, bot: &Bot) -> Result<Proof<'a>, Fault> {
             if errand.tell_if_allowed(errand.in_this_claim("test"), verified).await?.is_none() {
                 return Ok(Proof::Ended);
             }
-            errand.engine.gate.open(errand.bot_id(), errand.command.claim.epoch, link.secret);
+            errand.hands.gate.open(errand.bot_id(), errand.epoch, link.secret);
             Ok(Proof::Proved(link))
         }
         // The session of another account is never used.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use domain::ids::partition_of;
 use futures_util::FutureExt;
 use projections::reactor::work::Work;
+use store::command_queue::ClaimedCommand;
 
-use crate::action;
-use crate::campaign_run::{self, Run};
 use crate::connection_test;
 use crate::disposition::{Disposition, Ending};
+use crate::engine::Engine;
 use crate::erase;
 use crate::errand::Errand;
 use crate::fault::Fault;
@@ -20,9 +20,18 @@ use crate::login::{self, Attempt};
 use crate::reconcile;
 
 /// Does the work, unless the right to it ends first; then `None`, and whoever has the bot next takes over.
-pub(crate) async fn work(errand: &Errand, hold: &Hold) -> Option<Disposition> {
-    let limit = errand.engine.config.work_limit;
-    let guarded = AssertUnwindSafe(tokio::time::timeout(limit, run(errand))).catch_unwind();
+pub(crate) async fn work(
+    engine: &Engine,
+    errand: &Errand,
+    command: &ClaimedCommand,
+    hold: &Hold,
+) -> Option<Disposition> {
+    let limit = engine.hands.config.work_limit;
+    let in_turn = async {
+        let _turn = engine.hands.accounts.turn(errand.bot_id()).await;
+        tokio::time::timeout(limit, run(engine, errand, command)).await
+    };
+    let guarded = AssertUnwindSafe(in_turn).catch_unwind();
     let done = tokio::select! {
         biased;
         () = hold.ends(partition_of(errand.bot_id())) => {
@@ -51,28 +60,21 @@ pub(crate) async fn work(errand: &Errand, hold: &Hold) -> Option<Disposition> {
     Some(looked_after(errand, Disposition::of(ending)).await)
 }
 
-async fn run(errand: &Errand) -> Result<Disposition, Fault> {
-    match Work::decode(&errand.command.kind, errand.command.payload.clone())? {
+async fn run(engine: &Engine, errand: &Errand, command: &ClaimedCommand) -> Result<Disposition, Fault> {
+    match Work::decode(&command.kind, command.payload.clone())? {
         Work::Login { attempt, password, verification_code } => {
-            login::login(errand, Attempt { number: attempt, password, verification_code }).await
+            login::login(&engine.vault, errand, Attempt { number: attempt, password, verification_code }).await
         }
         Work::TestConnection {} => connection_test::test_connection(errand).await,
-        Work::RunCampaign { run_id, campaign_id, enablement_id } => {
-            let run = Run { id: run_id, campaign: campaign_id, enablement: enablement_id };
-            campaign_run::run_campaign(errand, run).await
-        }
-        Work::PerformAction(action) => action::perform_action(errand, &action).await,
-        Work::FinishRun { run_id, campaign_id, enablement_id } => {
-            let run = Run { id: run_id, campaign: campaign_id, enablement: enablement_id };
-            campaign_run::finish_run(errand, run).await
-        }
         Work::SettleAction { action_id } => reconcile::settle_action(errand, action_id).await,
-        Work::EraseSecrets { secrets } => erase::erase_secrets(errand, &secrets).await,
+        Work::EraseSecrets { secrets } => {
+            erase::erase_secrets(&engine.vault, errand, command.claim.number, &secrets).await
+        }
         Work::StartJob { job_id, workflow, input, origin } => {
             jobs::start(errand, job_id, workflow, input, origin).await
         }
-        Work::SignalJobs { name, payload, jobs } => jobs::signal(errand, &name, &payload, jobs).await,
-        Work::CancelJobs { reason, jobs } => jobs::cancel(errand, &reason, jobs).await,
+        Work::SignalJobs { name, payload, jobs } => jobs::signal(engine, errand, &name, &payload, jobs).await,
+        Work::CancelJobs { reason, jobs } => jobs::cancel(engine, errand, &reason, jobs).await,
     }
 }
 

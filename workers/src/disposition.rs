@@ -12,8 +12,6 @@ pub struct Disposition {
     pub ending: Ending,
     /// Commands that follow from it; stored before the command itself is settled.
     pub then: Vec<NewCommand>,
-    /// What becomes of the other actions of its run.
-    pub siblings: Option<Siblings>,
 }
 
 /// What becomes of the command.
@@ -23,14 +21,6 @@ pub enum Ending {
     /// Not yet; not a failure.
     Snooze {
         until: DateTime<Utc>,
-        code: &'static str,
-    },
-    /// Until the person resumes.
-    Hold {
-        code: &'static str,
-    },
-    /// It shall not be done any more.
-    Withdraw {
         code: &'static str,
     },
     /// Later, after `at_least` of real time; a failure that counts.
@@ -46,20 +36,11 @@ pub enum Ending {
     },
 }
 
-/// What becomes of the waiting actions of the same run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Siblings {
-    /// They have the same reason to wait.
-    Wait(DateTime<Utc>),
-    /// None of them shall be done.
-    Stop(&'static str),
-}
-
 impl Disposition {
     /// Nothing but this ending.
     #[must_use]
     pub const fn of(ending: Ending) -> Self {
-        Self { ending, then: Vec::new(), siblings: None }
+        Self { ending, then: Vec::new() }
     }
 
     /// Done, with a word on how.
@@ -73,27 +54,10 @@ impl Disposition {
         Self::of(Ending::Snooze { until, code })
     }
 
-    #[must_use]
-    pub const fn hold(code: &'static str) -> Self {
-        Self::of(Ending::Hold { code })
-    }
-
-    #[must_use]
-    pub const fn withdraw(code: &'static str) -> Self {
-        Self::of(Ending::Withdraw { code })
-    }
-
     /// With commands that follow from it.
     #[must_use]
     pub fn then(mut self, commands: impl IntoIterator<Item = NewCommand>) -> Self {
         self.then.extend(commands);
-        self
-    }
-
-    /// With what becomes of the other actions of the run.
-    #[must_use]
-    pub fn siblings(mut self, siblings: Siblings) -> Self {
-        self.siblings = Some(siblings);
         self
     }
 }

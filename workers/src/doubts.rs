@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::ids::ActionId;
+use tokio::time::Instant;
 
 #[derive(Debug, Clone, Copy)]
 struct Doubt {

@@ -1,11 +1,12 @@
-//! One claimed command on its way: whose it is, why it exists, and how it speaks to the bot.
+//! One piece of work for a bot, be it a command or a step of a job: whose it is, why it exists, and how it speaks to the
+//! bot.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::bot::{Bot, BotCommand, BotError, BotEvent};
-use domain::ids::{ActionId, BotId, RequestId, RunId, derive};
+use domain::ids::{ActionId, BotId, RequestId, derive};
 use domain::metadata::{Actor, Metadata};
 use projections::reactor::work::Work;
 use store::StoreError;
@@ -14,8 +15,9 @@ use store::command_queue::{ClaimedCommand, NewCommand};
 use store::decode::Decoder;
 use uuid::Uuid;
 
-use crate::engine::Engine;
 use crate::fault::Fault;
+use crate::hands::Hands;
+use crate::job::Provenance;
 
 /// How often a command is told again when the store does not answer; the request id makes that safe.
 const TELL_TRIES: u32 = 5;
@@ -23,12 +25,20 @@ const FIRST_TELL_PAUSE: Duration = Duration::from_millis(100);
 /// Failures that count before a follow-up is dead.
 const MAX_ATTEMPTS: i32 = 10;
 
-/// One claimed command.
+/// One piece of work for a bot.
 pub(crate) struct Errand {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) command: ClaimedCommand,
+    pub(crate) hands: Arc<Hands>,
     /// Writes nothing once the epoch of the claim is lost.
     pub(crate) bus: CommandBus,
+    bot_id: BotId,
+    /// The same however often the work is begun.
+    id: Uuid,
+    /// Another one each time that the work is begun.
+    pub(crate) claim: Uuid,
+    /// Under which this process holds the bot.
+    pub(crate) epoch: i64,
+    correlation_id: Uuid,
+    causation_id: Uuid,
 }
 
 /// What the bot answered.
@@ -39,23 +49,48 @@ pub(crate) enum Told {
 }
 
 impl Errand {
-    pub(crate) fn new(engine: Arc<Engine>, command: ClaimedCommand) -> Self {
-        let bus = engine.parts.bus.under(command.claim.epoch);
-        Self { engine, command, bus }
+    /// A claimed command.
+    pub(crate) fn of_command(hands: Arc<Hands>, command: &ClaimedCommand) -> Self {
+        let claim = &command.claim;
+        Self {
+            bus: hands.bus.under(claim.epoch),
+            hands,
+            bot_id: command.bot_id,
+            id: claim.command_id,
+            claim: derive(&["claim", &claim.command_id.to_string(), &claim.number.to_string()]),
+            epoch: claim.epoch,
+            correlation_id: command.correlation_id,
+            causation_id: command.causation_id,
+        }
+    }
+
+    /// A step of a job of `bot_id`; `id` is the step's own.
+    pub(crate) fn of_step(hands: Arc<Hands>, bot_id: BotId, id: Uuid, provenance: &Provenance) -> Self {
+        let bus = provenance.held_epoch.map_or_else(|| hands.bus.clone(), |epoch| hands.bus.under(epoch));
+        Self {
+            bus,
+            claim: hands.entropy.uuid(),
+            hands,
+            bot_id,
+            id,
+            epoch: provenance.held_epoch.unwrap_or_default(),
+            correlation_id: provenance.correlation_id,
+            causation_id: provenance.causation_id,
+        }
     }
 
     pub(crate) const fn bot_id(&self) -> BotId {
-        self.command.bot_id
+        self.bot_id
     }
 
     /// Engine time.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.engine.now()
+        self.hands.now()
     }
 
     /// Reaches a failpoint.
     pub(crate) async fn reach(&self, point: &'static str) {
-        self.engine.config.failpoints.reach(point).await;
+        self.hands.config.failpoints.reach(point).await;
     }
 
     /// The bot as its stream says now.
@@ -65,13 +100,12 @@ impl Errand {
 
     /// The id of a request that this command makes once, however often it is claimed: repeated, it gets its first answer.
     pub(crate) fn once(&self, step: &str) -> RequestId {
-        RequestId::from_uuid(derive(&["command", &self.command.claim.command_id.to_string(), step]))
+        RequestId::from_uuid(derive(&["command", &self.id.to_string(), step]))
     }
 
     /// The id of a request about something that every claim does or sees anew.
     pub(crate) fn in_this_claim(&self, step: &str) -> RequestId {
-        let id = self.command.claim.command_id.to_string();
-        RequestId::from_uuid(derive(&["claim", &id, &self.command.claim.number.to_string(), step]))
+        RequestId::from_uuid(derive(&["claim", &self.claim.to_string(), step]))
     }
 
     /// The id of a request that an action makes once, whichever command makes it.
@@ -82,9 +116,9 @@ impl Errand {
     /// What the events of a request say about where they come from.
     pub(crate) fn metadata(&self, request_id: RequestId) -> Metadata {
         Metadata {
-            correlation_id: self.command.correlation_id,
-            causation_id: self.command.causation_id,
-            actor: Actor::Worker(self.engine.config.name.clone()),
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            actor: Actor::Worker(self.hands.config.name.clone()),
             request_id,
             recorded_at: self.now(),
         }
@@ -142,22 +176,13 @@ impl Errand {
             kind: work.kind().to_owned(),
             payload: work.payload(),
             dedupe_key: None,
-            group_key: group_of(work),
+            group_key: None,
             priority: work.priority(),
             not_before,
             max_attempts: MAX_ATTEMPTS,
-            correlation_id: self.command.correlation_id,
-            causation_id: self.command.causation_id,
-            actor: Actor::Worker(self.engine.config.name.clone()).to_string(),
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            actor: Actor::Worker(self.hands.config.name.clone()).to_string(),
         }
-    }
-}
-
-/// What is cancelled together: a run.
-fn group_of(work: &Work) -> Option<Uuid> {
-    match work {
-        Work::RunCampaign { run_id, .. } | Work::FinishRun { run_id, .. } => Some(RunId::uuid(*run_id)),
-        Work::PerformAction(action) => Some(action.run_id.uuid()),
-        _ => None,
     }
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::bot::BotState;
 use domain::ids::partition_of;
 use store::command_queue::{ClaimedCommand, QueueError};
 use tokio::task::{Id, JoinSet};
@@ -15,9 +14,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::campaign_run::actions_of;
 use crate::dispatch;
-use crate::disposition::{Disposition, Ending, Siblings};
+use crate::disposition::{Disposition, Ending};
 use crate::engine::Engine;
 use crate::errand::Errand;
 use crate::fault::Fault;
@@ -47,7 +45,7 @@ impl Executor {
 
     /// Works until `stop`, then ends what runs, within the limit.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut wake = self.engine.parts.queue.wake_signal();
+        let mut wake = self.engine.queue.wake_signal();
         while !stop.is_cancelled() {
             let pause = match self.claim().await {
                 Ok(pause) => pause,
@@ -75,13 +73,13 @@ impl Executor {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.forget(ended);
         }
-        let config = &self.engine.config;
+        let config = &self.engine.hands.config;
         let partitions = self.hold.leases.claimable();
         let free = config.concurrency.saturating_sub(self.running.len());
         if free == 0 || partitions.is_empty() {
             return Ok(config.poll);
         }
-        let queue = &self.engine.parts.queue;
+        let queue = &self.engine.queue;
         let lease = self.hold.writer.lease();
         if self.unsure {
             let held: Vec<Uuid> = self.held.values().copied().collect();
@@ -90,7 +88,7 @@ impl Executor {
         }
         let limit = free.min(config.batch);
         let asked = i64::try_from(limit).unwrap_or(i64::MAX);
-        let claimed = queue.claim(&partitions, &lease, self.engine.now(), asked).await?;
+        let claimed = queue.claim(&partitions, &lease, self.engine.hands.now(), asked).await?;
         let is_full = claimed.len() == limit;
         for command in claimed {
             self.start(command);
@@ -98,11 +96,11 @@ impl Executor {
         if is_full {
             return Ok(SHORTEST_PAUSE);
         }
-        let due = self.engine.parts.queue.next_due(&partitions).await?;
-        let pause = due.map_or(self.engine.config.poll, |due| self.engine.real_until(due));
+        let due = self.engine.queue.next_due(&partitions).await?;
+        let pause = due.map_or(self.engine.hands.config.poll, |due| self.engine.hands.real_until(due));
         // What is due and was not claimed waits for another command of its bot, whose end wakes us.
-        let pause = if pause.is_zero() { self.engine.config.poll } else { pause };
-        Ok(pause.clamp(SHORTEST_PAUSE, self.engine.config.poll))
+        let pause = if pause.is_zero() { self.engine.hands.config.poll } else { pause };
+        Ok(pause.clamp(SHORTEST_PAUSE, self.engine.hands.config.poll))
     }
 
     fn start(&mut self, command: ClaimedCommand) {
@@ -115,9 +113,8 @@ impl Executor {
             correlation.id = %command.correlation_id,
             attempt = command.attempt,
         );
-        let errand = Errand::new(Arc::clone(&self.engine), command);
-        let hold = self.hold.clone();
-        let task = self.running.spawn(carry_out(errand, hold).instrument(span));
+        let engine = Arc::clone(&self.engine);
+        let task = self.running.spawn(carry_out(engine, command, self.hold.clone()).instrument(span));
         self.held.insert(task.id(), id);
     }
 
@@ -139,7 +136,7 @@ impl Executor {
     /// Lets what runs come to its end. What takes longer than the limit is left as a crash would leave it.
     async fn drain(mut self) {
         let all = async { while self.running.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.engine.config.drain_limit, all).await.is_err() {
+        if tokio::time::timeout(self.engine.hands.config.drain_limit, all).await.is_err() {
             tracing::warn!(
                 commands = self.running.len(),
                 "some commands did not end in time and are left to the next process"
@@ -150,79 +147,70 @@ impl Executor {
 }
 
 /// Says whether the command is settled. One that is not is put back, should the hold go on after all.
-async fn carry_out(errand: Errand, hold: Hold) -> bool {
-    let Some(disposition) = dispatch::work(&errand, &hold).await else { return false };
+async fn carry_out(engine: Arc<Engine>, command: ClaimedCommand, hold: Hold) -> bool {
+    let errand = Errand::of_command(Arc::clone(&engine.hands), &command);
+    let Some(disposition) = dispatch::work(&engine, &errand, &command, &hold).await else { return false };
     let partition = partition_of(errand.bot_id());
+    let settling = Settling { engine: &engine, errand: &errand, command: &command };
     tokio::select! {
         biased;
         () = hold.ends(partition) => {
             tracing::warn!("the hold on the bot ended before its command was settled");
             false
         }
-        () = settle(&errand, &disposition) => true,
+        () = settling.settle(&disposition) => true,
     }
 }
 
-/// Settles the command, however long that takes: nobody else can while this process holds the partition.
-async fn settle(errand: &Errand, disposition: &Disposition) {
-    let mut failures = 0;
-    loop {
-        match try_settle(errand, disposition).await {
-            Ok(()) => return,
-            Err(fault) if fault.is_fenced() => {
-                tracing::info!(code = fault.code(), "the command is not this process's any more");
-                return;
+/// A command whose work is over.
+struct Settling<'a> {
+    engine: &'a Engine,
+    errand: &'a Errand,
+    command: &'a ClaimedCommand,
+}
+
+impl Settling<'_> {
+    /// Settles the command, however long that takes: nobody else can while this process holds the partition.
+    async fn settle(&self, disposition: &Disposition) {
+        let mut failures = 0;
+        loop {
+            match self.try_settle(disposition).await {
+                Ok(()) => return,
+                Err(fault) if fault.is_fenced() => {
+                    tracing::info!(code = fault.code(), "the command is not this process's any more");
+                    return;
+                }
+                Err(fault) => {
+                    failures += 1;
+                    tracing::warn!(code = fault.code(), failures, "the command could not be settled; trying again");
+                    tokio::time::sleep(backoff::delay(failures, self.engine.hands.entropy.unit())).await;
+                }
             }
-            Err(fault) => {
-                failures += 1;
-                tracing::warn!(code = fault.code(), failures, "the command could not be settled; trying again");
-                tokio::time::sleep(backoff::delay(failures, errand.engine.parts.entropy.unit())).await;
+        }
+    }
+
+    /// Every part of it may be repeated.
+    async fn try_settle(&self, disposition: &Disposition) -> Result<(), Fault> {
+        let queue = &self.engine.queue;
+        let claim = &self.command.claim;
+        if !disposition.then.is_empty() {
+            queue.enqueue(&disposition.then).await?;
+        }
+        match &disposition.ending {
+            Ending::Done(result) => queue.complete(claim, result).await?,
+            Ending::Snooze { until, code } => {
+                queue.snooze(claim, *until, code).await?;
+            }
+            Ending::Retry { code, reason, at_least } => {
+                let failures = u32::try_from(self.command.attempt + 1).unwrap_or(1);
+                let wait = backoff::delay(failures, self.engine.hands.entropy.unit()).max(*at_least);
+                queue.retry(claim, self.errand.hands.after(wait), code, reason).await?;
+            }
+            Ending::Dead { code, reason } => {
+                tracing::error!(code, reason, "the command is given up");
+                queue.dead_letter(claim, code, reason).await?;
             }
         }
+        Ok(())
     }
-}
-
-/// Every part of it may be repeated.
-async fn try_settle(errand: &Errand, disposition: &Disposition) -> Result<(), Fault> {
-    let queue = &errand.engine.parts.queue;
-    let claim = &errand.command.claim;
-    if !disposition.then.is_empty() {
-        queue.enqueue(&disposition.then).await?;
-    }
-    if let (Some(siblings), Some(group)) = (&disposition.siblings, errand.command.group_key) {
-        let actions = actions_of(domain::ids::RunId::from_uuid(group));
-        match siblings {
-            Siblings::Wait(until) => queue.defer(actions, *until).await?,
-            Siblings::Stop(reason) => queue.withdraw_waiting(actions, reason).await?,
-        };
-    }
-    match &disposition.ending {
-        Ending::Done(result) => queue.complete(claim, result).await?,
-        Ending::Snooze { until, code } => {
-            queue.snooze(claim, *until, code).await?;
-        }
-        Ending::Hold { code } => {
-            queue.hold(claim, code).await?;
-            release_if_resumed(errand).await?;
-        }
-        Ending::Withdraw { code } => queue.withdraw(claim, code).await?,
-        Ending::Retry { code, reason, at_least } => {
-            let failures = u32::try_from(errand.command.attempt + 1).unwrap_or(1);
-            let wait = backoff::delay(failures, errand.engine.parts.entropy.unit()).max(*at_least);
-            queue.retry(claim, errand.engine.after(wait), code, reason).await?;
-        }
-        Ending::Dead { code, reason } => {
-            tracing::error!(code, reason, "the command is given up");
-            queue.dead_letter(claim, code, reason).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The person may have resumed while the command was being held: then nobody else would release it.
-async fn release_if_resumed(errand: &Errand) -> Result<(), Fault> {
-    if errand.load().await?.state() != BotState::Paused {
-        errand.engine.parts.queue.release_held(errand.bot_id()).await?;
-    }
-    Ok(())
 }

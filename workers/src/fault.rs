@@ -16,6 +16,9 @@ pub enum Fault {
     Vault(#[from] store::vault::VaultError),
     #[error("the command does not read")]
     Work(#[from] UnknownWork),
+    /// The platform did not answer, or not so that anything can be made of it.
+    #[error("the platform could not be read")]
+    Platform(#[source] crate::platform::PlatformError),
     #[error("it took too long")]
     TimedOut,
     #[error("it panicked; the log says where")]
@@ -38,6 +41,7 @@ impl Fault {
             Self::Queue(error) => error.code(),
             Self::Vault(error) => error.code(),
             Self::Work(error) => error.code(),
+            Self::Platform(error) => error.code(),
             Self::TimedOut => "WORK_TIMED_OUT",
             Self::Panicked => "WORK_PANICKED",
             Self::Refused { source, .. } => source.code(),

@@ -6,6 +6,7 @@ use serde_json::Value;
 use store::command_bus::ExecuteError;
 
 use crate::disposition::Disposition;
+use crate::engine::Engine;
 use crate::errand::Errand;
 use crate::fault::Fault;
 
@@ -19,34 +20,44 @@ pub(crate) async fn start(
 ) -> Result<Disposition, Fault> {
     let at = errand.now();
     let create = JobCommand::Create { job_id, bot_id: errand.bot_id(), workflow, input, origin, at };
-    Ok(Disposition::done(match tell(errand, job_id, "create", create).await? {
-        true => "STARTED",
-        false => "STARTED_BEFORE",
-    }))
+    let is_new = tell(errand, job_id, "create", create).await?;
+    Ok(Disposition::done(if is_new { "STARTED" } else { "STARTED_BEFORE" }))
 }
 
 /// Sends a signal to each of `jobs`, or to all live ones of the bot.
 pub(crate) async fn signal(
+    engine: &Engine,
     errand: &Errand,
     name: &str,
     payload: &Value,
     jobs: Vec<JobId>,
 ) -> Result<Disposition, Fault> {
-    each(errand, jobs, "signal", |at| JobCommand::Signal { name: name.to_owned(), payload: payload.clone(), at }).await
+    each(engine, errand, jobs, "signal", |at| JobCommand::Signal {
+        name: name.to_owned(),
+        payload: payload.clone(),
+        at,
+    })
+    .await
 }
 
 /// Asks each of `jobs`, or all live ones of the bot, to end.
-pub(crate) async fn cancel(errand: &Errand, reason: &str, jobs: Vec<JobId>) -> Result<Disposition, Fault> {
-    each(errand, jobs, "cancel", |at| JobCommand::RequestCancel { reason: reason.to_owned(), at }).await
+pub(crate) async fn cancel(
+    engine: &Engine,
+    errand: &Errand,
+    reason: &str,
+    jobs: Vec<JobId>,
+) -> Result<Disposition, Fault> {
+    each(engine, errand, jobs, "cancel", |at| JobCommand::RequestCancel { reason: reason.to_owned(), at }).await
 }
 
 async fn each(
+    engine: &Engine,
     errand: &Errand,
     jobs: Vec<JobId>,
     step: &str,
     command: impl Fn(chrono::DateTime<chrono::Utc>) -> JobCommand,
 ) -> Result<Disposition, Fault> {
-    let jobs = if jobs.is_empty() { live_of_bot(errand).await? } else { jobs };
+    let jobs = if jobs.is_empty() { live_of_bot(engine, errand).await? } else { jobs };
     for job_id in jobs {
         tell(errand, job_id, step, command(errand.now())).await?;
     }
@@ -54,9 +65,8 @@ async fn each(
 }
 
 /// The read model may be a moment behind; a job that it does not know yet looks at its bot before it acts.
-async fn live_of_bot(errand: &Errand) -> Result<Vec<JobId>, Fault> {
-    let _ = errand;
-    Ok(Vec::new())
+async fn live_of_bot(engine: &Engine, errand: &Errand) -> Result<Vec<JobId>, Fault> {
+    Ok(projections::jobs::live_of_bot(&engine.pool, errand.bot_id()).await?)
 }
 
 /// Tells a job something once for this command; `false` when it does not take it, because it is over or was told.

@@ -1,9 +1,10 @@
 //! Works off the durable commands of the bots: logins, connection tests, campaign runs, and actions on the platform, each
 //! reserved before and recorded after. It decides nothing about a bot; that is the domain's.
 
+mod account_lock;
 mod action;
+mod answer;
 mod backoff;
-mod campaign_run;
 mod config;
 mod connection_test;
 mod dispatch;
@@ -16,6 +17,7 @@ mod executor;
 pub mod failpoint;
 mod fault;
 mod gate;
+mod hands;
 mod hold;
 pub mod job;
 mod jobs;
@@ -26,12 +28,10 @@ mod perform;
 pub mod platform;
 mod reconcile;
 mod secrets;
-mod source;
 mod supervisor;
 mod takeover;
-mod targets;
+mod workflow;
 
-pub use action::command_id;
 pub use config::WorkerConfig;
 pub use engine::WorkerParts;
 pub use supervisor::{Supervisor, WorkerHandle};

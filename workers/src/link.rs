@@ -4,15 +4,15 @@
 use domain::bot::{Account, Bot};
 use domain::ids::{AccountId, SecretId};
 
-use crate::engine::Engine;
 use crate::errand::Errand;
 use crate::fault::Fault;
+use crate::hands::Hands;
 use crate::platform::{Call, Platform, PlatformError, SessionId, with_session};
 use crate::secrets::Session;
 
 /// The way to the platform.
 pub(crate) struct Link<'a> {
-    engine: &'a Engine,
+    hands: &'a Hands,
     pub(crate) account: AccountId,
     /// The platform's key of the account, as far as it is known.
     pub(crate) own_pk: Option<String>,
@@ -35,18 +35,18 @@ impl<'a> Link<'a> {
         let (Some(account), Some(secret)) = (bot.account(), bot.login().session) else {
             return Ok(Err(NoLink::NoSession));
         };
-        let engine = errand.engine.as_ref();
-        let session = engine.session(errand.bot_id().owner(), secret).await?;
-        Ok(session.map(|session| Link::with(engine, account, secret, session)).ok_or(NoLink::Unreadable))
+        let hands = errand.hands.as_ref();
+        let session = hands.sessions.session(errand.bot_id().owner(), secret).await?;
+        Ok(session.map(|session| Link::with(hands, account, secret, session)).ok_or(NoLink::Unreadable))
     }
 
-    fn with(engine: &'a Engine, account: &Account, secret: SecretId, session: Session) -> Self {
+    fn with(hands: &'a Hands, account: &Account, secret: SecretId, session: Session) -> Self {
         let own_pk = account.platform_pk.clone();
-        Self { engine, account: account.account_id, own_pk, secret, session }
+        Self { hands, account: account.account_id, own_pk, secret, session }
     }
 
     pub(crate) fn platform(&self) -> &'a dyn Platform {
-        self.engine.parts.platform.as_ref()
+        self.hands.platform.as_ref()
     }
 
     /// Makes a call; when the gateway has lost the session, imports it and calls once more.
@@ -55,7 +55,7 @@ impl<'a> Link<'a> {
         Attempt: Fn(Call, SessionId) -> Attempted + Send + Sync,
         Attempted: Future<Output = Result<T, PlatformError>> + Send,
     {
-        let call = self.engine.call(self.account);
+        let call = self.hands.call(self.account);
         let fetch = || async { Ok::<_, PlatformError>(Some(self.session.blob.clone())) };
         with_session(self.platform(), call, &self.session.id, fetch, |session| attempt(call, session)).await
     }

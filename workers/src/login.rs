@@ -7,7 +7,7 @@
 use chrono::{Offset, TimeZone};
 use domain::bot::{Bot, BotCommand, BotState, FailureClass, LoginFailureReason};
 use domain::ids::{SecretId, derive};
-use store::vault::Purpose;
+use store::vault::{Purpose, Vault};
 
 use crate::connection_test::is_same;
 use crate::disposition::Disposition;
@@ -15,6 +15,7 @@ use crate::errand::{Errand, Told};
 use crate::fault::Fault;
 use crate::platform::{LoginCredentials, PlatformError, PlatformErrorKind, SessionBlob, SessionId};
 use crate::reconcile;
+use crate::secrets;
 
 /// Gateway calls of a login: the login, the account, the export. An import is one more.
 const REQUESTS: u32 = 3;
@@ -36,20 +37,20 @@ enum Ended {
 }
 
 /// Makes the attempt, and erases the code that it used.
-pub(crate) async fn login(errand: &Errand, attempt: Attempt) -> Result<Disposition, Fault> {
+pub(crate) async fn login(vault: &Vault, errand: &Errand, attempt: Attempt) -> Result<Disposition, Fault> {
     let bot = errand.load().await?;
     let disposition = if bot.state() == BotState::LoggingIn && bot.login().attempt == attempt.number {
-        try_once(errand, &bot, attempt).await?
+        try_once(vault, errand, &bot, attempt).await?
     } else {
         Disposition::done("STALE")
     };
     if let Some(code) = attempt.verification_code {
-        errand.engine.parts.vault.erase(errand.bot_id().owner(), &[code]).await?;
+        vault.erase(errand.bot_id().owner(), &[code]).await?;
     }
     Ok(disposition)
 }
 
-async fn try_once(errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Disposition, Fault> {
+async fn try_once(vault: &Vault, errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Disposition, Fault> {
     let requests = BotCommand::ReserveRequests {
         purpose: "login".to_owned(),
         count: REQUESTS + u32::from(bot.login().interrupted_session.is_some()),
@@ -61,24 +62,24 @@ async fn try_once(errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Dispos
         Told::Done(reserved) if reserved.repeated => Ended::Failed(LoginFailureReason::Interrupted),
         Told::Done(_) => {
             errand.reach("login.reserved").await;
-            ask(errand, bot, attempt).await?
+            ask(vault, errand, bot, attempt).await?
         }
         Told::Refused(_) => return Ok(Disposition::done("STALE")),
     };
     errand.reach("login.called").await;
-    record(errand, attempt, ended).await
+    record(vault, errand, attempt, ended).await
 }
 
 /// The calls of an attempt.
-async fn ask(errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Ended, Fault> {
-    let engine = &errand.engine;
+async fn ask(vault: &Vault, errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Ended, Fault> {
+    let hands = &errand.hands;
     let user = errand.bot_id().owner();
     let Some(account) = bot.account() else { return Ok(Ended::Failed(LoginFailureReason::Other)) };
     if let Some(secret) = bot.login().interrupted_session
-        && let Some(kept) = engine.session(user, secret).await?
+        && let Some(kept) = hands.sessions.session(user, secret).await?
     {
         // A restored session is no new login. Whatever it fails with, the password is left.
-        let imported = engine.parts.platform.import_session(engine.call(account.account_id), &kept.blob).await;
+        let imported = hands.platform.import_session(hands.call(account.account_id), &kept.blob).await;
         match imported {
             Ok(session) => match prove(errand, bot, session).await {
                 Ok(ended) => return Ok(ended),
@@ -89,19 +90,19 @@ async fn ask(errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Ended, Faul
             Err(_) => {}
         }
     }
-    let Some(password) = engine.text(user, attempt.password, Purpose::Password).await? else {
+    let Some(password) = secrets::text(vault, user, attempt.password, Purpose::Password).await? else {
         return Ok(Ended::Failed(LoginFailureReason::SecretUnavailable));
     };
     let mut credentials = LoginCredentials::new(account.username.as_str(), password.as_str());
     if let Some(code) = attempt.verification_code {
-        let Some(code) = engine.text(user, code, Purpose::VerificationCode).await? else {
+        let Some(code) = secrets::text(vault, user, code, Purpose::VerificationCode).await? else {
             return Ok(Ended::Failed(LoginFailureReason::SecretUnavailable));
         };
         credentials = credentials.with_code(code.as_str());
     }
     let offset = bot.zone().offset_from_utc_datetime(&errand.now().naive_utc()).fix();
     let credentials = credentials.with_place(None, Some(offset.local_minus_utc()));
-    match engine.parts.platform.login(engine.call(account.account_id), &credentials).await {
+    match hands.platform.login(hands.call(account.account_id), &credentials).await {
         Ok(session) => Ok(prove(errand, bot, session).await.unwrap_or_else(|error| failed(&error, attempt))),
         Err(error) => Ok(failed(&error, attempt)),
     }
@@ -109,14 +110,14 @@ async fn ask(errand: &Errand, bot: &Bot, attempt: Attempt) -> Result<Ended, Faul
 
 /// Whose session it is, and its export.
 async fn prove(errand: &Errand, bot: &Bot, session: SessionId) -> Result<Ended, PlatformError> {
-    let engine = &errand.engine;
+    let hands = &errand.hands;
     let Some(account) = bot.account() else { return Ok(Ended::Failed(LoginFailureReason::Other)) };
-    let platform = &engine.parts.platform;
-    let found = platform.account(engine.call(account.account_id), &session).await?;
+    let platform = &hands.platform;
+    let found = platform.account(hands.call(account.account_id), &session).await?;
     if !is_same(bot, &found) {
         return Ok(Ended::Failed(LoginFailureReason::WrongAccount));
     }
-    let blob = platform.export_session(engine.call(account.account_id), &session).await?;
+    let blob = platform.export_session(hands.call(account.account_id), &session).await?;
     Ok(Ended::LoggedIn { session, platform_pk: found.pk.to_string(), blob })
 }
 
@@ -144,14 +145,14 @@ fn failed(error: &PlatformError, attempt: Attempt) -> Ended {
 }
 
 /// Records how the attempt ended; once, whoever does it.
-async fn record(errand: &Errand, attempt: Attempt, ended: Ended) -> Result<Disposition, Fault> {
+async fn record(vault: &Vault, errand: &Errand, attempt: Attempt, ended: Ended) -> Result<Disposition, Fault> {
     let (at, number) = (errand.now(), attempt.number);
     let (outcome, command) = match ended {
         Ended::LoggedIn { session, platform_pk, blob } => {
-            return succeed(errand, attempt, &session, platform_pk, &blob).await;
+            return succeed(vault, errand, attempt, &session, platform_pk, &blob).await;
         }
         Ended::Failed(reason) => {
-            let roll = errand.engine.parts.entropy.unit();
+            let roll = errand.hands.entropy.unit();
             (reason.as_str(), BotCommand::RecordLoginFailure { attempt: number, reason, roll, at })
         }
         Ended::TwoFactor => ("TWO_FACTOR_REQUIRED", BotCommand::RequireTwoFactor { attempt: number, at }),
@@ -162,24 +163,24 @@ async fn record(errand: &Errand, attempt: Attempt, ended: Ended) -> Result<Dispo
 }
 
 async fn succeed(
+    vault: &Vault,
     errand: &Errand,
     attempt: Attempt,
     session: &SessionId,
     platform_pk: String,
     blob: &SessionBlob,
 ) -> Result<Disposition, Fault> {
-    let engine = &errand.engine;
+    let hands = &errand.hands;
     // Its own for each claim: what an earlier claim may have kept is another session.
-    let claim = &errand.command.claim;
-    let id = derive(&["session", &claim.command_id.to_string(), &claim.number.to_string()]);
-    let kept = engine.keep_session(errand.bot_id().owner(), SecretId::from_uuid(id), session, blob).await?;
+    let id = derive(&["session", &errand.claim.to_string()]);
+    let kept = secrets::keep_session(vault, errand.bot_id().owner(), SecretId::from_uuid(id), session, blob).await?;
     let at = errand.now();
     let success = BotCommand::RecordLoginSuccess {
         attempt: attempt.number,
         platform_pk,
         session: kept.secret,
         key_id: kept.key_id,
-        session_expires_at: at + engine.config.session_lifetime,
+        session_expires_at: at + hands.config.session_lifetime,
         at,
     };
     let Some(executed) = errand.tell_if_allowed(errand.once("record"), success).await? else {
@@ -188,7 +189,7 @@ async fn succeed(
     if executed.state.login().session != Some(kept.secret) {
         return Ok(Disposition::done("WRONG_ACCOUNT"));
     }
-    engine.gate.open(errand.bot_id(), claim.epoch, kept.secret);
+    hands.gate.open(errand.bot_id(), errand.epoch, kept.secret);
     // What an earlier session left open can be found out with this one.
     let after = reconcile::look_after(errand, &executed.state, at);
     Ok(Disposition::done("LOGGED_IN").then(after))

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use domain::bot::ActionKind;
-use projections::reactor::work::PlannedAction;
 
+use crate::action::Planned;
 use crate::link::Link;
 use crate::platform::{MediaId, PlatformError, PlatformErrorKind, StoryId, UserPk, WriteAnswer};
 
@@ -19,7 +19,7 @@ pub(crate) const fn requests_of(kind: ActionKind) -> u32 {
 }
 
 /// Sends the action.
-pub(crate) async fn perform(link: &Link<'_>, action: &PlannedAction) -> Result<WriteAnswer, PlatformError> {
+pub(crate) async fn perform(link: &Link<'_>, action: &Planned) -> Result<WriteAnswer, PlatformError> {
     let platform = link.platform();
     match action.kind {
         ActionKind::Like => {
@@ -58,6 +58,6 @@ fn parse<T: FromStr>(target: &str, call: &'static str) -> Result<T, PlatformErro
     target.parse().map_err(|_| PlatformError::new(PlatformErrorKind::RequestInvalid, call))
 }
 
-fn words<'a>(action: &'a PlannedAction, call: &'static str) -> Result<&'a str, PlatformError> {
+fn words<'a>(action: &'a Planned, call: &'static str) -> Result<&'a str, PlatformError> {
     action.text.as_deref().ok_or_else(|| PlatformError::new(PlatformErrorKind::RequestInvalid, call))
 }

@@ -3,13 +3,17 @@
 //! "Done" is believed at once. "Not done" is believed only when no call can be under way any more, because a late success
 //! looks exactly like none until it is there. Nothing here writes to the platform.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use cqrs_es::Aggregate;
 use domain::bot::{Bot, BotCommand, BotEvent, FailureClass, Mode, Outcome, Reservation, Settlement};
 use domain::ids::{ActionId, derive};
+use domain::job::{Job, JobEvent};
 use projections::reactor::work::Work;
 use store::command_queue::NewCommand;
+use store::decode::Decoder;
+use tokio::time::Instant;
 
 use crate::disposition::Disposition;
 use crate::errand::{Errand, Told};
@@ -20,6 +24,8 @@ use crate::platform::PlatformError;
 
 /// The wait after a read that failed, doubled each time.
 const FIRST_READ_PAUSE: Duration = Duration::from_secs(30);
+/// Events of a job that are read at a time.
+const PAGE: i64 = 1_000;
 /// Nobody asks the platform about the same action more often than this.
 const SLOWED_DOWN_READ_PAUSE: TimeDelta = TimeDelta::minutes(30);
 
@@ -40,9 +46,9 @@ pub(crate) async fn reconcile(errand: &Errand, bot: &Bot, open: &Reservation) ->
         // A dry run calls nothing, so there is nothing to find out.
         return settle(errand, open.action_id, Outcome::Simulated).await;
     }
-    let engine = &errand.engine;
-    if let Some(wait) = engine.doubts.wait(open.action_id, Instant::now()) {
-        return Ok(Reconciled::Later(engine.after(wait)));
+    let hands = &errand.hands;
+    if let Some(wait) = hands.doubts.wait(open.action_id, Instant::now()) {
+        return Ok(Reconciled::Later(hands.after(wait)));
     }
     if let Some(until) = bot.slowed_down_until(errand.now()) {
         return Ok(Reconciled::Later(until));
@@ -113,7 +119,7 @@ pub(crate) async fn settle(errand: &Errand, action: ActionId, outcome: Outcome) 
     if errand.tell_if_allowed(Errand::of_action(action, "record"), record).await?.is_none() {
         resolve_doubt(errand, action, &outcome).await?;
     }
-    errand.engine.doubts.forget(action);
+    errand.hands.doubts.forget(action);
     Ok(Reconciled::Settled(outcome))
 }
 
@@ -144,11 +150,11 @@ pub(crate) async fn recorded(errand: &Errand, action: ActionId) -> Result<Option
 }
 
 async fn not_done(errand: &Errand, open: &Reservation, evidence: &'static str) -> Result<Reconciled, Fault> {
-    let engine = &errand.engine;
-    let left = engine.doubts.remaining(open.action_id, engine.config.settle_time, Instant::now());
+    let hands = &errand.hands;
+    let left = hands.doubts.remaining(open.action_id, hands.config.settle_time, Instant::now());
     if left > Duration::ZERO {
-        engine.doubts.look_again(open.action_id, left, Instant::now());
-        return Ok(Reconciled::Later(engine.after(left)));
+        hands.doubts.look_again(open.action_id, left, Instant::now());
+        return Ok(Reconciled::Later(hands.after(left)));
     }
     errand.reach("settle.before_record").await;
     // The class has no consequences: those of the failed call itself were told when it failed.
@@ -188,26 +194,42 @@ async fn vain(
     at_least: Duration,
     pause: Option<TimeDelta>,
 ) -> Result<Reconciled, Fault> {
-    let engine = &errand.engine;
-    let reads = engine.doubts.count_vain_read(open.action_id, Instant::now());
-    if reads >= engine.config.settle_reads {
+    let hands = &errand.hands;
+    let reads = hands.doubts.count_vain_read(open.action_id, Instant::now());
+    if reads >= hands.config.settle_reads {
         return in_doubt(errand, open.action_id, "UNSETTLED", evidence).await;
     }
     if let Some(pause) = pause {
         return Ok(Reconciled::Later(errand.now() + pause));
     }
-    let doubled = FIRST_READ_PAUSE.min(engine.config.settle_time) * 2_u32.pow(reads.min(10) - 1);
+    let doubled = FIRST_READ_PAUSE.min(hands.config.settle_time) * 2_u32.pow(reads.min(10) - 1);
     let wait = doubled.max(at_least);
-    engine.doubts.look_again(open.action_id, wait, Instant::now());
-    Ok(Reconciled::Later(engine.after(wait)))
+    hands.doubts.look_again(open.action_id, wait, Instant::now());
+    Ok(Reconciled::Later(hands.after(wait)))
 }
 
-/// What the comment or message was to say: in the command that planned it.
+/// What the comment or message was to say: its run's job wrote that down before.
 async fn words_of(errand: &Errand, open: &Reservation) -> Result<Option<String>, Fault> {
-    let planned = errand.engine.parts.queue.find(crate::action::command_id(open.action_id, open.run_id)).await?;
-    let Some(planned) = planned else { return Ok(None) };
-    match Work::decode(&planned.kind, planned.payload)? {
-        Work::PerformAction(action) => Ok(action.text),
-        _ => Ok(None),
+    let (name, job) = (words_step(open.action_id), open.run_id.uuid().to_string());
+    let repository = errand.bus.repository();
+    let mut after = 0;
+    loop {
+        let page = repository.raw_stream(Job::TYPE, &job, after, PAGE).await?;
+        for raw in page.iter().filter(|raw| raw.event_type == "StepCompleted") {
+            if let JobEvent::StepCompleted { name: found, result, .. } = Decoder::<Job>::default().decode(raw)?
+                && found == name
+            {
+                return Ok(result.as_str().map(str::to_owned));
+            }
+        }
+        match page.last() {
+            Some(last) => after = last.sequence,
+            None => return Ok(None),
+        }
     }
+}
+
+/// The name of the step that writes down an action's words.
+pub(crate) fn words_step(action: ActionId) -> String {
+    format!("words:{action}")
 }

@@ -33,7 +33,7 @@ impl Supervisor {
         let leases = Arc::new(PartitionLeases::new(parts.pool.clone(), parts.writer.clone()));
         let hold = Hold { leases, writer: parts.writer.clone() };
         let engine = Arc::new(Engine::new(config, parts));
-        tracing::info!(worker = engine.config.name, "the workers start");
+        tracing::info!(worker = engine.hands.config.name, "the workers start");
         let keeper = Keeper::new(Arc::clone(&engine), hold.clone());
         let executor = Executor::new(engine, hold);
         let partitions = tokio::spawn(keeper.run(stop.clone()));
@@ -98,7 +98,7 @@ impl Keeper {
             self.round().await;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(self.engine.config.partition_pause) => {}
+                () = tokio::time::sleep(self.engine.hands.config.partition_pause) => {}
                 // A new epoch means that everything was lost.
                 _ = lease.wait_for(|lease| lease.unbroken_since != epoch) => {}
             }
@@ -117,10 +117,10 @@ impl Keeper {
         if !balance.taken.is_empty() {
             tracing::info!(partitions = balance.taken.len(), "took partitions");
             self.fresh.extend(&balance.taken);
-            self.engine.parts.queue.wake();
+            self.engine.queue.wake();
         }
         let (hold, taken) = (&self.hold, &balance.taken);
-        self.engine.gate.keep_partitions(|partition| hold.leases.holds(partition) && !taken.contains(&partition));
+        self.engine.hands.gate.keep_partitions(|partition| hold.leases.holds(partition) && !taken.contains(&partition));
         self.fresh.retain(|partition| hold.leases.holds(*partition));
         if let Err(error) = self.take_over().await {
             tracing::warn!(code = error.code(), %error, "a take-over could not be completed; trying again");
@@ -137,7 +137,7 @@ impl Keeper {
         }
         let lease = self.hold.writer.lease();
         let fresh: Vec<i32> = self.fresh.iter().copied().collect();
-        let recovered = self.engine.parts.queue.recover(&fresh, &lease).await?;
+        let recovered = self.engine.queue.recover(&fresh, &lease).await?;
         if recovered.pending + recovered.ended > 0 {
             tracing::warn!(
                 commands.pending = recovered.pending,
@@ -146,14 +146,14 @@ impl Keeper {
             );
         }
         takeover::check_sessions(&self.engine, &fresh, lease.unbroken_since).await?;
-        takeover::settle_open_actions(&self.engine, &fresh, self.engine.now()).await?;
+        takeover::settle_open_actions(&self.engine, &fresh, self.engine.hands.now()).await?;
         self.fresh.clear();
         Ok(())
     }
 
     /// Now and then, looks for actions that have been open for too long.
     async fn sweep(&mut self) -> Result<(), QueueError> {
-        let pause = self.engine.config.settle_time;
+        let pause = self.engine.hands.config.settle_time;
         if self.swept_at.elapsed() < pause {
             return Ok(());
         }
@@ -165,8 +165,8 @@ impl Keeper {
 
     /// The engine time that was so long ago in real time.
     fn before(&self, real: Duration) -> DateTime<Utc> {
-        let now = self.engine.now();
-        now - (self.engine.after(real) - now)
+        let now = self.engine.hands.now();
+        now - (self.engine.hands.after(real) - now)
     }
 
     /// Gives the partitions away.
@@ -187,6 +187,6 @@ impl Keeper {
         if let Err(error) = leases.leave().await {
             tracing::warn!(code = error.code(), %error, "the partitions are given away when the lease ends");
         }
-        tracing::info!(worker = self.engine.config.name, "the workers have stopped");
+        tracing::info!(worker = self.engine.hands.config.name, "the workers have stopped");
     }
 }

@@ -24,15 +24,15 @@ const MAX_ATTEMPTS: i32 = 10;
 pub(crate) async fn check_sessions(engine: &Arc<Engine>, partitions: &[i32], epoch: i64) -> Result<(), QueueError> {
     let mut request = PageRequest::first(PAGE, Order::OldestFirst);
     loop {
-        let page = bot_status::list(&engine.parts.pool, Some(BotState::Running), &request).await?;
+        let page = bot_status::list(&engine.pool, Some(BotState::Running), &request).await?;
         let ours = page.items.iter().filter(|bot| partitions.contains(&partition_of(bot.bot_id)));
         let commands: Vec<NewCommand> = ours
             .map(|bot| {
                 let key = format!("check:{}:{epoch}", bot.bot_id);
-                command(engine, bot.bot_id, &Work::TestConnection {}, key, engine.now())
+                command(engine, bot.bot_id, &Work::TestConnection {}, key, engine.hands.now())
             })
             .collect();
-        engine.parts.queue.enqueue(&commands).await?;
+        engine.queue.enqueue(&commands).await?;
         match page.items.last().filter(|_| page.has_more) {
             Some(last) => request = PageRequest::after(last.bot_id, PAGE, Order::OldestFirst),
             None => return Ok(()),
@@ -48,10 +48,10 @@ pub(crate) async fn settle_open_actions(
 ) -> Result<(), QueueError> {
     let mut after = None;
     loop {
-        let open = actions::open(&engine.parts.pool, before, after, i64::from(PAGE)).await?;
+        let open = actions::open(&engine.pool, before, after, i64::from(PAGE)).await?;
         let ours = open.iter().filter(|(bot_id, _)| partitions.contains(&partition_of(*bot_id)));
         let commands: Vec<NewCommand> = ours.map(|(bot_id, action)| settle(engine, *bot_id, *action)).collect();
-        engine.parts.queue.enqueue(&commands).await?;
+        engine.queue.enqueue(&commands).await?;
         if open.len() < PAGE as usize {
             return Ok(());
         }
@@ -61,7 +61,7 @@ pub(crate) async fn settle_open_actions(
 
 /// One for each hour of the engine: an action can be open for longer than one command looks after it.
 fn settle(engine: &Engine, bot_id: BotId, action_id: ActionId) -> NewCommand {
-    let now = engine.now();
+    let now = engine.hands.now();
     let key = format!("sweep:{action_id}:{}", now.timestamp() / 3_600);
     command(engine, bot_id, &Work::SettleAction { action_id }, key, now)
 }
@@ -80,6 +80,6 @@ fn command(engine: &Engine, bot_id: BotId, work: &Work, key: String, not_before:
         max_attempts: MAX_ATTEMPTS,
         correlation_id: id,
         causation_id: id,
-        actor: Actor::Worker(engine.config.name.clone()).to_string(),
+        actor: Actor::Worker(engine.hands.config.name.clone()).to_string(),
     }
 }

@@ -3,16 +3,18 @@
 use async_trait::async_trait;
 use domain::any_event::AnyEvent;
 use domain::bot::BotEvent;
-use domain::ids::{BotId, CampaignId, EnablementId, RunId, derive};
+use domain::ids::{BotId, CampaignId, EnablementId, JobId, derive};
+use domain::job::Origin;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use store::command_queue::{CancelScope, CommandQueue};
 
-use super::work::Work;
+use super::work::{BOT_RESUMED, CAMPAIGN_RUN, Work};
 use crate::error::ProjectionError;
 use crate::projection::{Kind, LogEvent, Projection};
 
-/// The kinds of work that end with automation. What settles an open action does not.
-const AUTOMATED: &[&str] = &["run_campaign", "perform_action", "finish_run"];
+/// What is not begun yet ends with automation too.
+const NOT_BEGUN: &[&str] = &["start_job"];
 
 /// The reactor to automation.
 #[derive(Debug, Clone)]
@@ -28,10 +30,10 @@ impl Automation {
     }
 }
 
-/// The run of a campaign that an enablement begins: one, however often it is asked for.
+/// The job of a campaign's run that an enablement begins: one, however often it is asked for.
 #[must_use]
-pub fn run_of(enablement_id: EnablementId, campaign_id: CampaignId) -> RunId {
-    RunId::from_uuid(derive(&["run", &enablement_id.to_string(), &campaign_id.to_string()]))
+pub fn run_of(enablement_id: EnablementId, campaign_id: CampaignId) -> JobId {
+    JobId::from_uuid(derive(&["run", &enablement_id.to_string(), &campaign_id.to_string()]))
 }
 
 #[async_trait]
@@ -63,16 +65,20 @@ impl Projection for Automation {
                 run_all(db, event, *bot_id, *enablement_id, campaigns).await
             }
             BotEvent::AutomationResumed { .. } => {
-                CommandQueue::release_held_in(db, *bot_id).await?;
+                let work = Work::SignalJobs { name: BOT_RESUMED.to_owned(), payload: Value::Null, jobs: Vec::new() };
+                let command = super::command(event, *bot_id, &work, "", None)?;
+                CommandQueue::enqueue_in(db, &[command]).await?;
                 Ok(())
             }
             BotEvent::AutomationDisabled { reason, .. } => {
-                give_up(db, *bot_id, "automation was disabled", reason).await
+                give_up(db, event, *bot_id, "automation was disabled", reason).await
             }
-            BotEvent::LoggedOut { .. } => give_up(db, *bot_id, "the account was logged out", "").await,
-            BotEvent::SessionExpired { code, .. } => give_up(db, *bot_id, "the session ended", code).await,
-            BotEvent::ChallengeRaised { kind, .. } => give_up(db, *bot_id, "the platform wants the person", kind).await,
-            BotEvent::BotFailed { reason, .. } => give_up(db, *bot_id, "the bot failed", reason).await,
+            BotEvent::LoggedOut { .. } => give_up(db, event, *bot_id, "the account was logged out", "").await,
+            BotEvent::SessionExpired { code, .. } => give_up(db, event, *bot_id, "the session ended", code).await,
+            BotEvent::ChallengeRaised { kind, .. } => {
+                give_up(db, event, *bot_id, "the platform wants the person", kind).await
+            }
+            BotEvent::BotFailed { reason, .. } => give_up(db, event, *bot_id, "the bot failed", reason).await,
             _ => Ok(()),
         }
     }
@@ -87,52 +93,39 @@ async fn run_all(
 ) -> Result<(), ProjectionError> {
     let mut commands = Vec::with_capacity(campaigns.len());
     for campaign_id in campaigns {
-        let run_id = run_of(enablement_id, *campaign_id);
-        let work = Work::RunCampaign { run_id, campaign_id: *campaign_id, enablement_id };
-        let part = campaign_id.to_string();
-        commands.push(super::command(event, bot_id, &work, &part, Some(run_id.uuid()))?);
+        let work = Work::StartJob {
+            job_id: run_of(enablement_id, *campaign_id),
+            workflow: CAMPAIGN_RUN.to_owned(),
+            input: json!({ "campaign_id": campaign_id, "enablement_id": enablement_id }),
+            origin: Origin::Campaign { campaign_id: *campaign_id, due_at: event.stored.recorded_at },
+        };
+        commands.push(super::command(event, bot_id, &work, &campaign_id.to_string(), None)?);
     }
     CommandQueue::enqueue_in(db, &commands).await?;
     Ok(())
 }
 
-/// What runs at this moment may finish; nothing else of it begins.
-async fn give_up(db: &mut PgConnection, bot_id: BotId, what: &str, why: &str) -> Result<(), ProjectionError> {
+/// Nothing of it begins any more, and what runs is asked to end.
+async fn give_up(
+    db: &mut PgConnection,
+    event: &LogEvent,
+    bot_id: BotId,
+    what: &str,
+    why: &str,
+) -> Result<(), ProjectionError> {
     let reason = if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") };
-    CommandQueue::cancel_in(db, CancelScope::Kinds(bot_id, AUTOMATED), &crate::columns::text(&reason)).await?;
+    let reason = crate::columns::text(&reason).into_owned();
+    CommandQueue::cancel_in(db, CancelScope::Kinds(bot_id, NOT_BEGUN), &reason).await?;
+    let work = Work::CancelJobs { reason, jobs: Vec::new() };
+    CommandQueue::enqueue_in(db, &[super::command(event, bot_id, &work, "", None)?]).await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::bot::ActionKind;
-    use domain::ids::ActionId;
+    use domain::ids::derive;
 
-    use super::super::work::PlannedAction;
     use super::*;
-
-    #[test]
-    fn automated_work_is_known_by_the_names_it_is_stored_under() {
-        let run_id = RunId::from_uuid(derive(&["run"]));
-        let campaign_id = CampaignId::from_uuid(derive(&["campaign"]));
-        let enablement_id = EnablementId::from_uuid(derive(&["enablement"]));
-        let action = PlannedAction {
-            action_id: ActionId::from_uuid(derive(&["action"])),
-            run_id,
-            campaign_id,
-            enablement_id,
-            kind: ActionKind::Like,
-            target: "1".to_owned(),
-            text: None,
-            attempt: 1,
-        };
-        let automated = [
-            Work::RunCampaign { run_id, campaign_id, enablement_id },
-            Work::PerformAction(action),
-            Work::FinishRun { run_id, campaign_id, enablement_id },
-        ];
-        assert_eq!(automated.map(|work| work.kind()), AUTOMATED);
-    }
 
     #[test]
     fn run_belongs_to_one_enablement_and_campaign() {

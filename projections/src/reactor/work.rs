@@ -2,11 +2,15 @@
 //!
 //! Stored, so a variant or a field is added, never renamed. No secrets: only the ids of sealed ones.
 
-use domain::bot::ActionKind;
-use domain::ids::{ActionId, CampaignId, EnablementId, JobId, RunId, SecretId};
+use domain::ids::{ActionId, JobId, SecretId};
 use domain::job::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// The workflow of a campaign's run, as jobs are stored.
+pub const CAMPAIGN_RUN: &str = "campaign_run";
+/// The signal that a bot's jobs hear when its person resumes it.
+pub const BOT_RESUMED: &str = "bot_resumed";
 
 /// One piece of work of one bot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,35 +25,15 @@ pub enum Work {
     },
     /// Prove the session: a person asked, or a process took the bot over.
     TestConnection {},
-    /// List a campaign's targets and plan one action for each.
-    RunCampaign {
-        run_id: RunId,
-        campaign_id: CampaignId,
-        enablement_id: EnablementId,
-    },
-    PerformAction(PlannedAction),
-    /// Ends a run when all of its actions are settled.
-    FinishRun {
-        run_id: RunId,
-        campaign_id: CampaignId,
-        enablement_id: EnablementId,
-    },
     /// Find out what became of an action whose worker died; whichever is open when this is reached.
-    SettleAction {
-        action_id: ActionId,
-    },
+    SettleAction { action_id: ActionId },
     /// Erase the named secrets, and all of the user's that the bot does not refer to any more.
     EraseSecrets {
         #[serde(default)]
         secrets: Vec<SecretId>,
     },
     /// Make the stream of a job, once.
-    StartJob {
-        job_id: JobId,
-        workflow: String,
-        input: Value,
-        origin: Origin,
-    },
+    StartJob { job_id: JobId, workflow: String, input: Value, origin: Origin },
     /// Send a signal to the named jobs of the bot, or to all of its live ones when none is named.
     SignalJobs {
         name: String,
@@ -64,28 +48,6 @@ pub enum Work {
         #[serde(default)]
         jobs: Vec<JobId>,
     },
-}
-
-/// One action of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedAction {
-    pub action_id: ActionId,
-    pub run_id: RunId,
-    pub campaign_id: CampaignId,
-    pub enablement_id: EnablementId,
-    pub kind: ActionKind,
-    /// The platform's key of what is acted on.
-    pub target: String,
-    /// The words of a comment or a message.
-    #[serde(default)]
-    pub text: Option<String>,
-    /// 1, and one more each time that the action surely had no effect.
-    #[serde(default = "first")]
-    pub attempt: u32,
-}
-
-const fn first() -> u32 {
-    1
 }
 
 /// A command that this version does not know.
@@ -112,9 +74,6 @@ impl Work {
         match self {
             Self::Login { .. } => "login",
             Self::TestConnection {} => "test_connection",
-            Self::RunCampaign { .. } => "run_campaign",
-            Self::PerformAction(_) => "perform_action",
-            Self::FinishRun { .. } => "finish_run",
             Self::SettleAction { .. } => "settle_action",
             Self::EraseSecrets { .. } => "erase_secrets",
             Self::StartJob { .. } => "start_job",
@@ -129,11 +88,8 @@ impl Work {
         match self {
             Self::Login { .. } | Self::TestConnection {} => 10,
             Self::SettleAction { .. } | Self::SignalJobs { .. } | Self::CancelJobs { .. } => 20,
-            Self::StartJob { .. } => 25,
-            Self::RunCampaign { .. } => 30,
-            Self::PerformAction(_) => 40,
-            Self::FinishRun { .. } => 50,
-            Self::EraseSecrets { .. } => 60,
+            Self::StartJob { .. } => 30,
+            Self::EraseSecrets { .. } => 40,
         }
     }
 
@@ -160,33 +116,18 @@ mod tests {
     #[test]
     fn every_kind_reads_what_it_wrote_under_its_own_name() {
         let id = |name: &str| derive(&[name]);
-        let run_id = RunId::from_uuid(id("run"));
-        let campaign_id = CampaignId::from_uuid(id("campaign"));
-        let enablement_id = EnablementId::from_uuid(id("enablement"));
         let action_id = ActionId::from_uuid(id("action"));
         let job_id = JobId::from_uuid(id("job"));
         let secret = SecretId::from_uuid(id("secret"));
         let all = [
             Work::Login { attempt: 2, password: secret, verification_code: Some(secret) },
             Work::TestConnection {},
-            Work::RunCampaign { run_id, campaign_id, enablement_id },
-            Work::PerformAction(PlannedAction {
-                action_id,
-                run_id,
-                campaign_id,
-                enablement_id,
-                kind: ActionKind::Dm,
-                target: "42".to_owned(),
-                text: Some("hello".to_owned()),
-                attempt: 3,
-            }),
-            Work::FinishRun { run_id, campaign_id, enablement_id },
             Work::SettleAction { action_id },
             Work::EraseSecrets { secrets: vec![secret] },
             Work::StartJob {
                 job_id,
                 workflow: "campaign_run".to_owned(),
-                input: json!({ "campaign_id": campaign_id }),
+                input: json!({ "campaign_id": id("campaign") }),
                 origin: Origin::Person,
             },
             Work::SignalJobs { name: "resumed".to_owned(), payload: Value::Null, jobs: vec![job_id] },

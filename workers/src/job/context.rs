@@ -22,7 +22,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 
 use super::error::{EngineError, StepError};
-use super::stream::JobStream;
+use super::stream::{JobStream, Provenance};
 
 /// Why the code does not go on now.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Context {
         &self.shared
     }
 
-    pub(super) fn index(&self) -> u32 {
+    pub(crate) fn index(&self) -> u32 {
         self.shared.next_index.load(Ordering::Acquire)
     }
 
@@ -149,6 +149,12 @@ impl Context {
     #[must_use]
     pub fn job_id(&self) -> JobId {
         self.shared.job_id
+    }
+
+    /// Whose job it is, and what the events of its work say about where they come from.
+    pub(crate) async fn whose(&self) -> (Option<domain::ids::BotId>, Provenance) {
+        let stream = self.shared.stream.lock().await;
+        (stream.job().bot_id(), stream.provenance().clone())
     }
 
     /// A context whose steps also run while the job is being cancelled.

@@ -75,6 +75,12 @@ impl JobStream {
         &self.job
     }
 
+    /// Who writes, and why: the work follows from the job's creation.
+    #[must_use]
+    pub const fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
     /// The sequence of the last event that is written.
     #[must_use]
     pub const fn sequence(&self) -> i64 {
@@ -169,6 +175,12 @@ impl JobStream {
         loop {
             let page = self.repository.raw_stream(Job::TYPE, &id, self.sequence, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
+            if let Some(first) = page.first().filter(|first| first.sequence == 1) {
+                self.provenance.causation_id = first.event_id;
+                if let Some(correlation_id) = first.correlation_id() {
+                    self.provenance.correlation_id = correlation_id;
+                }
+            }
             let events = page.iter().map(|raw| decoder.decode(raw)).collect::<Result<Vec<_>, _>>()?;
             self.sequence = last.sequence;
             self.job = fold(std::mem::take(&mut self.job), events);
