@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub use error::{ExcType, PlatformError, Sent};
 pub use failure::PlatformErrorKind;
-pub use gateway::{Gateway, GatewayConfig, GatewayConfigError};
+pub use gateway::{Broken, Gateway, GatewayConfig, GatewayConfigError, Wire};
 pub use ids::{CommentPk, InvalidId, LocationPk, MediaId, MediaPk, MessageId, StoryId, StoryPk, ThreadId, UserPk};
 pub use secret::{LoginCredentials, SessionBlob, SessionId};
 pub use session::with_session;

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::{BotId, JobId, derive};
+use domain::ids::{JobId, derive};
 use domain::job::RetryPolicy;
 use projections::reactor::work::BOT_RESUMED;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::answer::{Answer, NotNow};
 use crate::errand::Errand;
@@ -72,8 +73,8 @@ impl Steps {
         F: FnOnce(Errand) -> Fut,
         Fut: Future<Output = Result<T, Fault>>,
     {
-        let errand = self.errand(name);
-        self.ctx.step(name, &self.policy(), |_| in_turn(Arc::clone(&self.hands), errand, work)).await
+        let id = self.next_id(name);
+        self.ctx.step(name, &self.policy(), |_| self.in_turn(id, work)).await
     }
 
     /// A step that writes to the platform.
@@ -83,8 +84,8 @@ impl Steps {
         F: FnOnce(Errand) -> Fut,
         Fut: Future<Output = Result<T, Fault>>,
     {
-        let errand = self.errand(name);
-        self.ctx.effect(name, &self.policy(), |_| in_turn(Arc::clone(&self.hands), errand, work)).await
+        let id = self.next_id(name);
+        self.ctx.effect(name, &self.policy(), |_| self.in_turn(id, work)).await
     }
 
     /// Asks until the answer is not "not now", and waits in between as the answers say.
@@ -111,15 +112,25 @@ impl Steps {
         }
     }
 
-    /// Made in the step's own work, as a replay needs none of it.
-    fn errand(&self, name: &str) -> impl AsyncFnOnce() -> Result<Errand, StepError> + use<> {
-        let (ctx, hands) = (self.ctx.clone(), Arc::clone(&self.hands));
-        let id = derive(&["step", &ctx.job_id().to_string(), &ctx.index().to_string(), name]);
-        async move || {
-            let (bot_id, provenance) = ctx.whose().await;
-            let bot_id: BotId = bot_id.ok_or_else(|| StepError::failed("JOB_WITHOUT_BOT", "the job has no bot"))?;
-            Ok(Errand::of_step(hands, bot_id, id, &provenance))
-        }
+    /// Does the work in the account's turn, on behalf of the job.
+    async fn in_turn<T, F, Fut>(&self, id: Uuid, work: F) -> Result<T, StepError>
+    where
+        F: FnOnce(Errand) -> Fut,
+        Fut: Future<Output = Result<T, Fault>>,
+    {
+        let (bot_id, provenance) = self.ctx.whose().await;
+        let bot_id = bot_id.ok_or_else(|| StepError::failed("JOB_WITHOUT_BOT", "the job has no bot"))?;
+        let errand = Errand::of_step(Arc::clone(&self.hands), bot_id, id, &provenance);
+        let _turn = self.hands.accounts.turn(bot_id).await;
+        work(errand).await.map_err(|fault| {
+            tracing::warn!(code = fault.code(), error = &fault as &dyn std::error::Error, "a step broke off");
+            StepError::failed(fault.code(), fault.to_string())
+        })
+    }
+
+    /// The id of the next step's requests.
+    fn next_id(&self, name: &str) -> Uuid {
+        derive(&["step", &self.ctx.job_id().to_string(), &self.ctx.index().to_string(), name])
     }
 }
 
@@ -128,21 +139,4 @@ impl Steps {
 pub(crate) enum Asking {
     Read,
     Write,
-}
-
-async fn in_turn<T, F, Fut>(
-    hands: Arc<Hands>,
-    errand: impl AsyncFnOnce() -> Result<Errand, StepError>,
-    work: F,
-) -> Result<T, StepError>
-where
-    F: FnOnce(Errand) -> Fut,
-    Fut: Future<Output = Result<T, Fault>>,
-{
-    let errand = errand().await?;
-    let _turn = hands.accounts.turn(errand.bot_id()).await;
-    work(errand).await.map_err(|fault| {
-        tracing::warn!(code = fault.code(), error = &fault as &dyn std::error::Error, "a step broke off");
-        StepError::failed(fault.code(), fault.to_string())
-    })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{JobId, derive};
-use domain::job::{JobCommand, JobState, Next, Outcome, Wake};
+use domain::job::{JobCommand, Next, Outcome, Wake};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -53,7 +53,7 @@ impl Context {
         match next {
             Next::Recorded(()) => Ok(()),
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
-            Next::Wait(Wake::At(due)) if due <= now && stream.job().state() == JobState::Running => {
+            Next::Wait(Wake::At(due)) if due <= now && self.may_act(stream.job().state()).unwrap_or(false) => {
                 stream.decide(JobCommand::FireTimer { index, at: now })?;
                 Ok(())
             }
@@ -107,7 +107,7 @@ impl Context {
             Next::Recorded(payload) => Ok(payload),
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
             Next::Wait(Wake::Signal { until: Some(until), .. })
-                if until <= now && stream.job().state() == JobState::Running =>
+                if until <= now && self.may_act(stream.job().state()).unwrap_or(false) =>
             {
                 stream.decide(JobCommand::TimeOutSignal { index, at: now })?;
                 Ok(None)

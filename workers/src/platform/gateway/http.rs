@@ -1,7 +1,7 @@
 //! One request and its answer: limits of time and size, and what a failure is called. It sends
 //! each request once; nothing of the gateway's texts gets out of here.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use reqwest::{
     Client, Method, RequestBuilder, Response,
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{
     config::{GatewayConfig, GatewayConfigError},
     route::{self, Kind, Route},
+    wire::{Broken, Wire},
 };
 use crate::platform::{Deadline, ExcType, PlatformError, PlatformErrorKind, Sent, SessionId};
 
@@ -47,12 +48,14 @@ impl Request<'_> {
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client,
+    /// Carries requests instead of the network.
+    wire: Option<Arc<dyn Wire>>,
     call_timeout: Duration,
     max_answer_bytes: usize,
 }
 
 impl Http {
-    pub(super) fn try_new(config: &GatewayConfig) -> Result<Self, GatewayConfigError> {
+    pub(super) fn try_new(config: &GatewayConfig, wire: Option<Arc<dyn Wire>>) -> Result<Self, GatewayConfigError> {
         let client = Client::builder()
             .connect_timeout(config.connect_timeout)
             .redirect(Policy::none())
@@ -61,7 +64,7 @@ impl Http {
             .referer(false)
             .build()
             .map_err(GatewayConfigError::Client)?;
-        Ok(Self { client, call_timeout: config.call_timeout, max_answer_bytes: config.max_answer_bytes })
+        Ok(Self { client, wire, call_timeout: config.call_timeout, max_answer_bytes: config.max_answer_bytes })
     }
 
     /// Sends the request once and gives the body of a 200.
@@ -100,9 +103,17 @@ impl Http {
     }
 
     async fn exchange(&self, builder: RequestBuilder, request: &Request<'_>) -> Result<Vec<u8>, PlatformError> {
-        let response = builder.send().await.map_err(|error| not_answered(request, &error))?;
-        let status = response.status().as_u16();
-        let body = self.body(response, request).await.map_err(|error| error.with_status(status))?;
+        let (status, body) = match &self.wire {
+            None => {
+                let response = builder.send().await.map_err(|error| not_answered(request, &error))?;
+                let status = response.status().as_u16();
+                (status, self.body(response, request).await.map_err(|error| error.with_status(status))?)
+            }
+            Some(wire) => {
+                let built = builder.build().map_err(|error| not_answered(request, &error))?;
+                wire.carry(built).await.map_err(|Broken| request.fails(PlatformErrorKind::AnswerLost))?
+            }
+        };
         if status == 200 { Ok(body) } else { Err(failure(request, status, &body)) }
     }
 

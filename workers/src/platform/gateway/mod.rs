@@ -6,10 +6,11 @@ mod http;
 mod platform;
 mod route;
 mod version;
+mod wire;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ use super::{Build, Call, Cursor, Page, PlatformError, PlatformErrorKind, Sent, W
 pub use config::{GatewayConfig, GatewayConfigError};
 use domain::bot::FailureClass;
 use http::{Http, Request};
+pub use wire::{Broken, Wire};
 
 /// Speaks to one gateway for all accounts, or to one an account, as the URL says.
 #[derive(Debug)]
@@ -33,8 +35,17 @@ pub struct Gateway {
 impl Gateway {
     /// Checks the URL; contacts nobody. A provider for rustls must be installed before.
     pub fn try_new(config: GatewayConfig) -> Result<Self, GatewayConfigError> {
+        Self::build_with(config, None)
+    }
+
+    /// As [`Gateway::try_new`], over `wire` instead of the network.
+    pub fn over(wire: Arc<dyn Wire>, config: GatewayConfig) -> Result<Self, GatewayConfigError> {
+        Self::build_with(config, Some(wire))
+    }
+
+    fn build_with(config: GatewayConfig, wire: Option<Arc<dyn Wire>>) -> Result<Self, GatewayConfigError> {
         config.check()?;
-        let http = Http::try_new(&config)?;
+        let http = Http::try_new(&config, wire)?;
         Ok(Self { config, http, known: Mutex::default() })
     }
 

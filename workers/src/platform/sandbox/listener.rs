@@ -50,6 +50,11 @@ pub(super) struct Outage {
 }
 
 impl Outage {
+    /// For a sandbox without a socket, which refuses nobody.
+    pub(super) fn none() -> Self {
+        Self { until: watch::Sender::new(None), refusing: watch::Sender::new(true).subscribe() }
+    }
+
     /// Refuses connections from now on for so long; returns when the socket is closed.
     pub(super) async fn begin(&self, length: Duration) {
         let mut refusing = self.refusing.clone();

@@ -26,6 +26,7 @@
 mod calls;
 mod control;
 mod fault;
+mod in_process;
 mod ledger;
 mod listener;
 mod logins;
@@ -49,6 +50,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use fault::{Fault, FaultKind};
+pub use in_process::InProcess;
 pub use ledger::{LedgerEntry, LedgerOutcome, LedgerTotals};
 use server::Server;
 

@@ -45,7 +45,7 @@ pub(super) struct Server {
 }
 
 /// How a request ends.
-enum Outcome {
+pub(super) enum Outcome {
     Reply(Reply),
     /// The connection is closed without a word.
     Drop,
@@ -102,6 +102,10 @@ impl Server {
         &self.stopping
     }
 
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
     /// Waits for the requests that are under way.
     pub(super) async fn finish(&self, limit: Duration) {
         self.tasks.close();
@@ -127,7 +131,7 @@ impl Server {
         }
     }
 
-    async fn serve(self: Arc<Self>, parts: &Parts, body: &Bytes) -> Outcome {
+    pub(super) async fn serve(self: Arc<Self>, parts: &Parts, body: &Bytes) -> Outcome {
         let (call, fault) = match self.begin(parts, body) {
             Ok(begun) => begun,
             Err(reply) => return Outcome::Reply(reply),

@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use domain::bot::{ActionKind, BotEvent, Mode};
-use domain::ids::ActionId;
+use domain::ids::{ActionId, JobId};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use store::vault::Vault;
 use tokio::process::Command;
-use uuid::Uuid;
 use workers::failpoint::Failpoints;
 use workers::platform::sandbox::{FaultKind, LedgerEntry};
 use workers::{Supervisor, WorkerConfig};
@@ -52,7 +51,7 @@ struct Case<'a> {
     user: User<'a>,
     kind: ActionKind,
     fault: Option<FaultKind>,
-    command: Uuid,
+    job: JobId,
 }
 
 impl<'a> Case<'a> {
@@ -73,20 +72,20 @@ impl<'a> Case<'a> {
                 if let Some(fault) = &fault {
                     user.inject(route(kind), fault.clone(), 1);
                 }
-                let command = user.plan(plot, kind, target).await;
-                Self { user, kind, fault, command }
+                let job = user.plan(plot, kind, target).await;
+                Self { user, kind, fault, job }
             }
         });
         join_all(cases).await
     }
 
     async fn is_settled(&self, world: &World) -> bool {
-        world.command(self.command).await.settled_at.is_some()
+        world.is_over(self.job).await
     }
 
     /// Nothing of it is open, and nothing waits to be tried again.
     async fn is_over(&self) -> bool {
-        self.user.has_no_commands().await && self.user.bot().await.open_reservation().is_none()
+        self.user.is_idle().await && self.user.bot().await.open_reservation().is_none()
     }
 
     /// Whether the action must have been done by now: words are not tried again.
@@ -271,8 +270,8 @@ async fn process_killed_at(failpoint: &str, kind: ActionKind, fault: Option<Faul
     }
     let targets = world.targets().await;
     let target = if kind == ActionKind::Like { &targets.media[0] } else { &targets.people[0] };
-    let command = user.plan(plot, kind, target).await;
-    let case = Case { user, kind, fault, command };
+    let job = user.plan(plot, kind, target).await;
+    let case = Case { user, kind, fault, job };
     killed_process(&world, &format!("{failpoint}:kill")).await;
     world.clock.set_speed(600.0);
     let heirs = world.workers().await;
@@ -317,8 +316,8 @@ async fn process_killed_at_commit(number: u32) {
     let plot = user.live().await;
     first.stop().await;
     let target = world.targets().await.media.remove(0);
-    let command = user.plan(plot, ActionKind::Like, &target).await;
-    let case = Case { user, kind: ActionKind::Like, fault: None, command };
+    let job = user.plan(plot, ActionKind::Like, &target).await;
+    let case = Case { user, kind: ActionKind::Like, fault: None, job };
     killed_process(&world, &format!("append.committed:kill@{number}")).await;
     world.clock.set_speed(600.0);
     let heirs = world.workers().await;
@@ -337,8 +336,8 @@ async fn worker_that_loses_its_lease_in_the_middle_of_a_call_likes_once() {
     let plot = user.live().await;
     user.inject("POST /media/like", FaultKind::Latency { delay_ms: 800 }, 1);
     let target = world.targets().await.media.remove(0);
-    let command = user.plan(plot, ActionKind::Like, &target).await;
-    let case = Case { user, kind: ActionKind::Like, fault: None, command };
+    let job = user.plan(plot, ActionKind::Like, &target).await;
+    let case = Case { user, kind: ActionKind::Like, fault: None, job };
     case.user.event("ActionReserved").await;
     sqlx::query("UPDATE writers SET lease_until = clock_timestamp() - interval '1 second' WHERE name = 'workers'")
         .execute(world.database.pool())

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use domain::bot::{ActionKind, BotCommand, BotEvent, BotState, Mode};
 use domain::campaign::Module;
-use store::command_queue::CommandStatus;
 
 use super::scene::{ACCOUNT, Counters, User, World, until};
 
@@ -70,8 +69,8 @@ async fn follow_of_a_private_person_counts_once_its_request_is_out() {
     let user = world.user(ACCOUNT);
     let plot = user.live().await;
     let person = world.private_person().await;
-    let command = user.plan(plot, ActionKind::Follow, &person).await;
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    let job = user.plan(plot, ActionKind::Follow, &person).await;
+    assert_eq!(world.ended(job).await, "PERFORMED");
     let BotEvent::ActionPerformed { evidence, .. } = user.event("ActionPerformed").await else { unreachable!() };
     assert_eq!(evidence, "READ_REQUESTED");
     assert_eq!((user.effects().len(), user.writes().len()), (1, 1));

@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 use domain::bot::{ActionKind, BotCommand, BotEvent, BotState, FailureClass, Limits, Mode, WorkingHours};
 use domain::campaign::Module;
-use store::command_queue::{CommandStatus, StoredCommand};
 use workers::platform::sandbox::FaultKind;
 
 use super::scene::{ACCOUNT, Counters, User, World, until};
@@ -28,12 +27,12 @@ async fn stopped_by(user: &User<'_>) -> Option<String> {
 }
 
 /// One like that fails so, in a bot that does nothing else.
-async fn like(world: &World, user: &User<'_>, fault: FaultKind) -> StoredCommand {
+async fn like(world: &World, user: &User<'_>, fault: FaultKind) -> String {
     let plot = user.live().await;
     user.inject("POST /media/like", fault, 1);
     let target = world.targets().await.media.remove(0);
-    let command = user.plan(plot, ActionKind::Like, &target).await;
-    world.settled(command, |command| command.settled_at.is_some()).await
+    let job = user.plan(plot, ActionKind::Like, &target).await;
+    world.ended(job).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +127,7 @@ async fn challenge_stops_everything_and_locks_the_login() {
     let user = world.user(ACCOUNT);
     run(&user, &world, 4, fail("ChallengeRequired"), 1).await;
     user.reaches(BotState::Error).await;
-    until("the end of its commands", || async { user.has_no_commands().await.then_some(()) }).await;
+    until("the end of its jobs", || async { user.is_idle().await.then_some(()) }).await;
     assert_eq!(user.requests("POST /media/like").await, 1);
     assert_eq!(user.counters(Mode::Live).await, Counters { reserved: 1, refused: 1, ..Counters::default() });
     assert!(user.bot().await.login().challenge.is_some());
@@ -231,8 +230,8 @@ async fn message_goes_to_one_person_once() {
     let user = world.user(ACCOUNT);
     let plot = user.live().await;
     let target = world.targets().await.people.remove(0);
-    let command = user.plan(plot, ActionKind::Dm, &target).await;
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    let job = user.plan(plot, ActionKind::Dm, &target).await;
+    assert_eq!(world.ended(job).await, "PERFORMED");
     let sent = user.effects();
     assert_eq!((sent.len(), sent[0].target.as_str()), (1, target.as_str()));
     assert_eq!(user.counters(Mode::Live).await, Counters { reserved: 1, performed: 1, ..Counters::default() });
@@ -247,8 +246,8 @@ async fn comment_whose_reply_was_lost_is_found_and_not_written_again() {
     let plot = user.live().await;
     user.inject("POST /media/comment", FaultKind::LostReply { exc_type: None }, 1);
     let target = world.commentable().await;
-    let command = user.plan(plot, ActionKind::Comment, &target).await;
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    let job = user.plan(plot, ActionKind::Comment, &target).await;
+    assert_eq!(world.ended(job).await, "PERFORMED");
     let BotEvent::ActionPerformed { evidence, .. } = user.event("ActionPerformed").await else { unreachable!() };
     assert_eq!((evidence.as_str(), user.effects().len()), ("READ_TEXT", 1));
     workers.stop().await;

@@ -12,10 +12,10 @@ use domain::campaign::{Campaign, CampaignCommand, Draft, DraftSource, HashtagTab
 use domain::clock::Clock;
 use domain::decide::Decide;
 use domain::entropy::Entropy;
-use domain::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RequestId, RunId, SecretId, UserId};
+use domain::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, JobId, RequestId, SecretId, UserId};
+use domain::job::{Job, JobCommand, Origin};
 use domain::metadata::{Actor, Metadata};
 use domain::plan::Plan;
-use projections::reactor::work::{PlannedAction, Work};
 use projections::{Log, Projections, catalogue};
 use sqlx::PgPool;
 use store::command_bus::{CommandBus, Executed};
@@ -174,6 +174,34 @@ impl World {
     /// Waits until a command is where `ends` says.
     pub async fn settled(&self, id: Uuid, ends: impl Fn(&StoredCommand) -> bool) -> StoredCommand {
         until("the command", || async { Some(self.command(id).await).filter(&ends) }).await
+    }
+
+    /// The events of a job, in order.
+    pub async fn history(&self, job: JobId) -> Vec<StoredEvent> {
+        self.office.repository.stream("Job", &job.to_string(), 0, 10_000).await.expect("it reads")
+    }
+
+    /// Whether a job is over.
+    pub async fn is_over(&self, job: JobId) -> bool {
+        self.office.bus.load::<Job>(&job.to_string()).await.expect("it loads").state.state().is_over()
+    }
+
+    /// Waits for the end of a job, and says how it ended: its result, or the name of its last event.
+    pub async fn ended(&self, job: JobId) -> String {
+        until("the end of the job", || async { self.is_over(job).await.then_some(()) }).await;
+        let last = self.history(job).await.pop().expect("it has a history");
+        last.payload["result"].as_str().map_or(last.event_type, str::to_owned)
+    }
+
+    /// Waits until the last thing that a job was told is that it is not time, for this reason.
+    pub async fn held_up(&self, job: JobId, reason: &str) {
+        until(reason, || async {
+            let history = self.history(job).await;
+            let last = history.iter().rev().find(|event| event.event_type == "StepCompleted")?;
+            let why = &last.payload["result"];
+            (why["reason"] == reason || why["not_now"] == reason).then_some(())
+        })
+        .await;
     }
 
     /// Some accounts that log in without more, by their names.
@@ -382,23 +410,22 @@ impl User<'_> {
         Plot { campaign_id, enablement_id }
     }
 
-    /// Enqueues an action, as a run would, and returns its command.
-    pub async fn plan(&self, plot: Plot, kind: ActionKind, target: &str) -> Uuid {
-        let run_id = RunId::from_uuid(TestEntropy.uuid());
-        let action_id = ActionId::from_uuid(TestEntropy.uuid());
+    /// Plans an action, as a run would, and returns its job.
+    pub async fn plan(&self, plot: Plot, kind: ActionKind, target: &str) -> JobId {
+        let job_id = JobId::from_uuid(TestEntropy.uuid());
         let has_words = matches!(kind, ActionKind::Comment | ActionKind::Dm);
-        let work = Work::PerformAction(PlannedAction {
-            action_id,
-            run_id,
-            campaign_id: plot.campaign_id,
-            enablement_id: plot.enablement_id,
-            kind,
-            target: target.to_owned(),
-            text: has_words.then(|| "What a lovely picture".to_owned()),
-            attempt: 1,
+        let input = serde_json::json!({
+            "action_id": ActionId::from_uuid(TestEntropy.uuid()),
+            "campaign_id": plot.campaign_id,
+            "enablement_id": plot.enablement_id,
+            "kind": kind,
+            "target": target,
+            "text": has_words.then_some("What a lovely picture"),
         });
-        let id = workers::command_id(action_id, run_id);
-        self.store(id, work.kind(), work.payload(), Some(run_id.uuid())).await
+        let (bot_id, workflow, at) = (self.bot_id, "single_action".to_owned(), self.now());
+        let create = JobCommand::Create { job_id, bot_id, workflow, input, origin: Origin::Person, at };
+        self.execute::<Job>(&job_id.to_string(), create).await;
+        job_id
     }
 
     /// Enqueues whatever it is, and returns its command.
@@ -426,14 +453,27 @@ impl User<'_> {
     }
 
     /// Whether nothing of the bot waits, runs or is held.
-    pub async fn has_no_commands(&self) -> bool {
+    pub async fn is_idle(&self) -> bool {
+        let pool = self.world.database.pool();
         let open: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM commands WHERE bot_id = $1 AND status IN ('PENDING', 'RUNNING', 'HELD')",
         )
         .bind(self.bot_id.uuid())
-        .fetch_one(self.world.database.pool())
+        .fetch_one(pool)
         .await
         .expect("it reads");
+        let jobs: Vec<String> = sqlx::query_scalar(
+            "SELECT aggregate_id FROM events WHERE event_type = 'JobCreated' AND payload ->> 'bot_id' = $1",
+        )
+        .bind(self.bot_id.to_string())
+        .fetch_all(pool)
+        .await
+        .expect("it reads");
+        for job in jobs {
+            if !self.world.is_over(job.parse().expect("a UUID")).await {
+                return false;
+            }
+        }
         open == 0
     }
 

@@ -41,8 +41,8 @@ async fn like_with_a_session_that_the_gateway_lost_is_made_once_it_is_back() {
     let plot = user.live().await;
     user.inject("POST /media/like", FaultKind::SessionLost, 1);
     let target = world.targets().await.media.remove(0);
-    let command = user.plan(plot, ActionKind::Like, &target).await;
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    let job = user.plan(plot, ActionKind::Like, &target).await;
+    assert_eq!(world.ended(job).await, "PERFORMED");
     assert_eq!((user.effects().len(), user.writes().len()), (1, 1));
     assert_eq!(world.sandbox.requests("PATCH /auth/settings"), 1);
     workers.stop().await;
@@ -110,10 +110,10 @@ async fn stop_lets_a_call_that_is_under_way_end_and_records_it() {
     let plot = user.live().await;
     user.inject("POST /media/like", FaultKind::Latency { delay_ms: 500 }, 1);
     let target = world.targets().await.media.remove(0);
-    let command = user.plan(plot, ActionKind::Like, &target).await;
+    let job = user.plan(plot, ActionKind::Like, &target).await;
     user.event("ActionReserved").await;
     tokio::time::timeout(Duration::from_secs(20), workers.stop()).await.expect("it stops");
-    assert_eq!(world.command(command).await.status, CommandStatus::Done);
+    assert!(world.is_over(job).await);
     assert_eq!((user.count("ActionPerformed").await, user.effects().len()), (1, 1));
 }
 
@@ -137,12 +137,12 @@ async fn account_unlinked_during_a_call_leaves_no_doubt_once_the_answer_is_there
     let plot = user.live().await;
     user.inject("POST /media/like", FaultKind::Latency { delay_ms: 600 }, 1);
     let target = world.targets().await.media.remove(0);
-    let command = user.plan(plot, ActionKind::Like, &target).await;
+    let job = user.plan(plot, ActionKind::Like, &target).await;
     user.event("ActionReserved").await;
     user.tell(BotCommand::Logout { at: world.now() }).await;
     user.tell(BotCommand::UnlinkAccount { at: world.now() }).await;
     assert_eq!(user.count("ActionInDoubt").await, 1);
-    world.settled(command, |command| command.settled_at.is_some()).await;
+    world.ended(job).await;
     let BotEvent::ActionReconciled { settlement, .. } = user.event("ActionReconciled").await else { unreachable!() };
     assert_eq!((settlement, user.effects().len()), (Settlement::Performed, 1));
     workers.stop().await;

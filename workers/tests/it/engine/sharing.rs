@@ -12,7 +12,7 @@ const EACH: usize = 3;
 
 async fn all_done(users: &[User<'_>]) {
     until("the end of all", || async {
-        let done = join_all(users.iter().map(User::has_no_commands)).await;
+        let done = join_all(users.iter().map(User::is_idle)).await;
         done.into_iter().all(|done| done).then_some(())
     })
     .await;

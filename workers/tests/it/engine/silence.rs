@@ -4,20 +4,19 @@ use std::time::Duration;
 
 use domain::bot::{ActionKind, BotCommand, BotState, Mode};
 use domain::campaign::Module;
-use store::command_queue::CommandStatus;
+use domain::ids::JobId;
 use workers::platform::sandbox::FaultKind;
 
 use super::scene::{ACCOUNT, Plot, User, World, until};
 
-async fn like(world: &World, user: &User<'_>, plot: Plot) -> uuid::Uuid {
+async fn like(world: &World, user: &User<'_>, plot: Plot) -> JobId {
     let target = world.targets().await.media.remove(0);
     user.plan(plot, ActionKind::Like, &target).await
 }
 
-/// What a person should see of a command that was not carried out.
-async fn is_withdrawn(world: &World, command: uuid::Uuid) {
-    let ended = world.settled(command, |command| command.settled_at.is_some()).await;
-    assert_eq!((ended.status, ended.reason.as_deref()), (CommandStatus::Cancelled, Some("NOT_RUNNING")));
+/// What a person should see of an action that was not carried out.
+async fn is_withdrawn(world: &World, job: JobId) {
+    assert_eq!(world.ended(job).await, "NOT_RUNNING");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,9 +38,9 @@ async fn while_logging_in_nothing_is_written() {
     user.link().await;
     user.inject("POST /auth/login", FaultKind::Latency { delay_ms: 600 }, 1);
     user.request_login(None).await;
-    let command = like(&world, &user, Plot::stale()).await;
+    let job = like(&world, &user, Plot::stale()).await;
     assert_eq!(user.bot().await.state(), BotState::LoggingIn);
-    is_withdrawn(&world, command).await;
+    is_withdrawn(&world, job).await;
     assert_eq!(user.bot().await.state(), BotState::LoggedIn);
     assert_eq!(user.writes(), []);
     workers.stop().await;
@@ -54,11 +53,11 @@ async fn while_paused_nothing_is_written_and_once_resumed_it_is_written_once() {
     let user = world.user(ACCOUNT);
     let plot = user.live().await;
     user.tell(BotCommand::PauseAutomation { reason: "lunch".to_owned(), at: world.now() }).await;
-    let command = like(&world, &user, plot).await;
-    world.settled(command, |command| command.status == CommandStatus::Held).await;
+    let job = like(&world, &user, plot).await;
+    world.held_up(job, "HELD").await;
     assert_eq!(user.writes(), []);
     user.tell(BotCommand::ResumeAutomation { at: world.now() }).await;
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    assert_eq!(world.ended(job).await, "PERFORMED");
     assert_eq!(user.effects().len(), 1);
     workers.stop().await;
 }
@@ -84,7 +83,7 @@ async fn after_the_session_has_died_nothing_is_written() {
     let plot = user.live().await;
     user.inject("POST /media/like", FaultKind::SessionDeath, 1);
     let first = like(&world, &user, plot).await;
-    world.settled(first, |command| command.settled_at.is_some()).await;
+    world.ended(first).await;
     assert_eq!(user.bot().await.state(), BotState::LoggedOut);
     assert_eq!(user.count("SessionExpired").await, 1);
     is_withdrawn(&world, like(&world, &user, plot).await).await;
@@ -116,19 +115,17 @@ async fn after_a_restart_nothing_is_written_before_the_session_is_proved() {
     world.projected().await;
     let unreachable = FaultKind::Fail { exc_type: "ConnectProxyError".to_owned(), detail: None };
     user.inject("GET /account", unreachable, 1_000);
-    let command = like(&world, &user, plot).await;
+    let job = like(&world, &user, plot).await;
 
     let workers = world.workers().await;
-    let told =
-        |command: &store::command_queue::StoredCommand| command.reason.as_deref() == Some("SESSION_NOT_VERIFIED");
-    world.settled(command, told).await;
+    world.held_up(job, "SESSION_NOT_VERIFIED").await;
     until("both checks", || async { (user.count("ConnectionTestFailed").await >= 2).then_some(()) }).await;
     assert_eq!(user.bot().await.state(), BotState::Running);
     assert_eq!(user.writes(), []);
 
     world.clear_faults().await;
     world.clock.set_speed(600.0);
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    assert_eq!(world.ended(job).await, "PERFORMED");
     assert_eq!(user.effects().len(), 1);
     workers.stop().await;
 }
@@ -158,8 +155,8 @@ async fn dry_run_writes_nothing() {
     let campaign_id = user.campaign_on("nothing_at_all", Module::Like, 1).await;
     let enablement_id = user.enable(campaign_id, Mode::DryRun).await;
     user.event("RunFinished").await;
-    let command = like(&world, &user, Plot { campaign_id, enablement_id }).await;
-    world.settled(command, |command| command.status == CommandStatus::Done).await;
+    let job = like(&world, &user, Plot { campaign_id, enablement_id }).await;
+    assert_eq!(world.ended(job).await, "SIMULATED");
     assert_eq!(user.counters(Mode::DryRun).await.simulated, 1);
     assert_eq!(user.writes(), []);
     workers.stop().await;
@@ -176,10 +173,10 @@ async fn session_of_another_account_is_never_used() {
     let other = serde_json::json!({ "pk": "1", "username": "somebody.else" }).to_string();
     let other = FaultKind::Raw { status: 200, content_type: Some("application/json".to_owned()), body: other };
     user.inject("GET /account", other, 1);
-    let command = like(&world, &user, plot).await;
+    let job = like(&world, &user, plot).await;
     let workers = world.workers().await;
     user.event("SessionExpired").await;
-    world.settled(command, |command| command.settled_at.is_some()).await;
+    world.ended(job).await;
     assert_eq!(user.writes(), []);
     tokio::time::timeout(Duration::from_secs(20), workers.stop()).await.expect("it stops");
 }
