@@ -1,10 +1,11 @@
 //! Reactors: what they ask of the workers, once, and what they take back.
 
 use domain::bot::{BotCommand, Mode};
-use domain::ids::{BotId, EnablementId, RunId};
+use domain::ids::BotId;
+use domain::job::Origin;
 use projections::reactor::accounts::Accounts;
 use projections::reactor::automation::{Automation, run_of};
-use projections::reactor::work::Work;
+use projections::reactor::work::{CAMPAIGN_RUN, Work};
 use serde_json::Value;
 use store::command_queue::NewCommand;
 
@@ -99,13 +100,14 @@ async fn enabling_begins_one_run_for_each_campaign() {
     written(&world, "ada", &events).await;
     react(&world).await;
     let enablement_id = life.bot.enablement().expect("it is on").enablement_id;
-    let run_id = run_of(enablement_id, campaign());
     let found = commands(&world, life.bot_id).await;
-    let runs: Vec<_> = found.iter().filter(|(kind, ..)| kind == "run_campaign").collect();
+    let runs: Vec<_> = found.iter().filter(|(kind, ..)| kind == "start_job").collect();
     assert_eq!(runs.len(), 1);
     let work = Work::decode(&runs[0].0, runs[0].1.clone()).expect("it reads");
-    assert_eq!(work, Work::RunCampaign { run_id, campaign_id: campaign(), enablement_id });
-    assert_eq!(world.queue.open_in_group(run_id.uuid()).await.expect("the query runs"), 1);
+    let Work::StartJob { job_id, workflow, input, origin } = work else { panic!("{work:?}") };
+    assert_eq!((job_id, workflow.as_str()), (run_of(enablement_id, campaign()), CAMPAIGN_RUN));
+    assert_eq!(input, serde_json::json!({ "campaign_id": campaign(), "enablement_id": enablement_id }));
+    assert!(matches!(origin, Origin::Campaign { campaign_id, .. } if campaign_id == campaign()));
 }
 
 /// Work that a worker planned.
@@ -144,42 +146,39 @@ async fn every_end_of_automation_cancels_what_waits() {
         let (mut life, events) = Life::running(word);
         written(&world, word, &events).await;
         react(&world).await;
-        let run_id = RunId::from_uuid(life.run_id().uuid());
-        let enablement_id = life
-            .bot
-            .enablement()
-            .map_or_else(|| EnablementId::from_uuid(uuid::Uuid::nil()), |enablement| enablement.enablement_id);
-        let finish = planned(&life, &Work::FinishRun { run_id, campaign_id: campaign(), enablement_id }, word);
-        let settle = Work::SettleAction { action_id: domain::ids::ActionId::from_uuid(finish.id) };
+        let settle = Work::SettleAction { action_id: domain::ids::ActionId::from_uuid(domain::ids::derive(&[word])) };
         let settle = planned(&life, &settle, &format!("{word} settle"));
-        world.queue.enqueue(&[finish, settle]).await.expect("it is enqueued");
+        world.queue.enqueue(&[settle]).await.expect("it is enqueued");
         life.tell(&world, end(life.now)).await;
         react(&world).await;
 
         for (kind, _, status, reason) in commands(&world, life.bot_id).await {
-            if ["run_campaign", "finish_run"].contains(&kind.as_str()) {
+            if kind == "start_job" {
                 assert_eq!(status, "CANCELLED", "{word}: {kind}");
                 assert!(reason.is_some_and(|reason| reason.contains(word)), "{word}: {kind} says why");
             } else {
                 assert_eq!(status, "PENDING", "{word}: {kind}");
             }
         }
+        let found = commands(&world, life.bot_id).await;
+        let told = found.iter().filter(|(kind, ..)| kind == "cancel_jobs").map(|(_, payload, ..)| payload);
+        let reasons: Vec<&str> = told.filter_map(|payload| payload["reason"].as_str()).collect();
+        assert!(reasons.len() == 1 && reasons[0].contains(word), "{word}: {reasons:?}");
     }
 }
 
 #[tokio::test]
-async fn resuming_releases_what_is_held() {
+async fn resuming_tells_the_jobs_of_the_bot() {
     let world = World::create().await;
     let (mut life, events) = Life::running("ada");
     written(&world, "ada", &events).await;
-    react(&world).await;
-    world.execute("UPDATE commands SET status = 'HELD'").await;
     life.tell(&world, BotCommand::PauseAutomation { reason: "later".to_owned(), at: at(life.now) }).await;
     react(&world).await;
-    assert_eq!(world.value::<i64>("SELECT count(*) FROM commands WHERE status = 'HELD'").await, 2);
+    let told = |found: Vec<Row>| found.into_iter().filter(|(kind, ..)| kind == "signal_jobs").count();
+    assert_eq!(told(commands(&world, life.bot_id).await), 0);
     life.tell(&world, BotCommand::ResumeAutomation { at: at(life.now) }).await;
     react(&world).await;
-    assert_eq!(world.value::<i64>("SELECT count(*) FROM commands WHERE status = 'PENDING'").await, 2);
+    assert_eq!(told(commands(&world, life.bot_id).await), 1);
 }
 
 #[tokio::test]
@@ -192,7 +191,7 @@ async fn enabling_again_after_a_disable_begins_a_run_of_its_own() {
     react(&world).await;
     let found = commands(&world, life.bot_id).await;
     let statuses: Vec<_> =
-        found.iter().filter(|(kind, ..)| kind == "run_campaign").map(|(_, _, status, _)| status.as_str()).collect();
+        found.iter().filter(|(kind, ..)| kind == "start_job").map(|(_, _, status, _)| status.as_str()).collect();
     assert_eq!(statuses, ["CANCELLED", "PENDING"]);
 }
 

@@ -5,7 +5,6 @@
 //! is the engine's time, given by the caller, and is never compared with the database's.
 
 mod claim;
-mod group;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -24,7 +23,6 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use claim::{Claim, ClaimedCommand, Recovered};
-pub use group::{Progress, Siblings};
 pub use settle::{CancelScope, Cancelled};
 
 use crate::error::StoreError;

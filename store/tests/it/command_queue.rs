@@ -8,9 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{BotId, PARTITIONS, derive, partition_of};
 use serde_json::json;
 use sqlx::Connection;
-use store::command_queue::{
-    CancelScope, Claim, ClaimedCommand, CommandQueue, CommandStatus, NewCommand, Progress, QueueError, Siblings,
-};
+use store::command_queue::{CancelScope, Claim, ClaimedCommand, CommandQueue, CommandStatus, NewCommand, QueueError};
 use store::lease::{PartitionLeases, WriterLease};
 use store::testing::TestDatabase;
 use store::writer::{Writer, WriterConfig};
@@ -564,64 +562,10 @@ async fn counts_tell_every_status_that_occurs() {
     assert_eq!(scene.queue.counts().await.expect("it reads"), expected);
 }
 
-/// Three commands of a run, of three bots, so that all can be claimed at a time; the last ends the run.
-async fn run(scene: &Scene) -> Uuid {
-    let group_key = id("run");
-    let in_run = |name: &str, kind: &str| NewCommand {
-        kind: kind.to_owned(),
-        group_key: Some(group_key),
-        ..command(name, bot(name))
-    };
-    scene
-        .enqueue(&[in_run("one", "act"), in_run("two", "act"), in_run("end", "finish"), command("other", bot("o"))])
-        .await;
-    group_key
-}
-
-fn acts(group_key: Uuid) -> Siblings<'static> {
-    Siblings { group_key, kind: "act" }
-}
-
-#[tokio::test]
-async fn deferring_a_group_moves_what_waits_of_one_kind() {
-    let scene = scene().await;
-    let group_key = run(&scene).await;
-    let later = now() + TimeDelta::minutes(5);
-    assert_eq!(scene.queue.defer(acts(group_key), later).await.expect("it works"), 2);
-    let progress = scene.queue.progress(acts(group_key)).await.expect("it works");
-    assert_eq!(progress, Progress { open: 2, next_due: Some(later), withdrawn: None });
-    let due: HashSet<Uuid> = ids(&scene.claim(10).await).into_iter().collect();
-    assert_eq!(due, HashSet::from([id("end"), id("other")]));
-}
-
-#[tokio::test]
-async fn withdrawing_what_waits_leaves_what_runs_and_what_ends_the_run() {
-    let scene = scene().await;
-    let group_key = run(&scene).await;
-    scene.queue.defer(acts(group_key), now() + TimeDelta::seconds(1)).await.expect("it works");
-    sqlx::query("UPDATE commands SET not_before = $2 WHERE command_id = $1")
-        .bind(id("one"))
-        .bind(now() - TimeDelta::seconds(1))
-        .execute(scene.database.pool())
-        .await
-        .expect("the statement is good");
-    let running = scene.claim_one().await;
-    assert_eq!(running.claim.command_id, id("one"));
-    assert_eq!(scene.queue.withdraw_waiting(acts(group_key), "ENOUGH").await.expect("it works"), 1);
-    assert_eq!(scene.status(id("two")).await, CommandStatus::Cancelled);
-    assert_eq!(scene.status(id("end")).await, CommandStatus::Pending);
-    assert_eq!(
-        scene.queue.snooze(&running.claim, now(), "later").await.expect("it still runs"),
-        CommandStatus::Pending
-    );
-    let progress = scene.queue.progress(acts(group_key)).await.expect("it works");
-    assert_eq!(progress.withdrawn.as_deref(), Some("ENOUGH"));
-}
-
 #[tokio::test]
 async fn holder_withdraws_a_command_for_good() {
     let scene = scene().await;
-    run(&scene).await;
+    scene.enqueue(&[command("one", bot("a")), command("two", bot("b"))]).await;
     for claimed in scene.claim(10).await {
         scene.queue.withdraw(&claimed.claim, "STALE").await.expect("it is held");
     }
@@ -629,20 +573,6 @@ async fn holder_withdraws_a_command_for_good() {
     let stored = scene.queue.find(id("one")).await.expect("it reads").expect("it is there");
     assert_eq!((stored.status, stored.reason.as_deref()), (CommandStatus::Cancelled, Some("STALE")));
     assert!(stored.settled_at.is_some());
-}
-
-#[tokio::test]
-async fn latest_results_of_a_group_come_first() {
-    let scene = scene().await;
-    let group_key = run(&scene).await;
-    let mut claimed = scene.claim(10).await;
-    claimed.retain(|command| command.kind == "act");
-    for (number, command) in claimed.iter().enumerate() {
-        scene.queue.complete(&command.claim, &json!({ "number": number })).await.expect("it is held");
-    }
-    let latest = scene.queue.latest_results(acts(group_key), 1).await.expect("it works");
-    assert_eq!(latest, vec![json!({ "number": 1 })]);
-    assert_eq!(scene.queue.latest_results(acts(group_key), 9).await.expect("it works").len(), 2);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ impl Life {
     }
 
     pub fn run_id(&self) -> RunId {
-        projections::reactor::automation::run_of(self.enablement(), campaign())
+        RunId::from_uuid(projections::reactor::automation::run_of(self.enablement(), campaign()).uuid())
     }
 
     pub fn start_run(&mut self) -> Vec<BotEvent> {
