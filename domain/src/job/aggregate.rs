@@ -278,7 +278,7 @@ impl Job {
 }
 
 impl Decide for Job {
-    const SHAPE: u32 = 1;
+    const SHAPE: u32 = 2;
 
     fn decide(&self, command: JobCommand) -> Decision {
         match command {

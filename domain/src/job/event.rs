@@ -215,6 +215,24 @@ impl DomainEvent for JobEvent {
 }
 
 impl JobEvent {
+    /// What of the code's requests it records.
+    #[must_use]
+    pub const fn index(&self) -> Option<u32> {
+        match self {
+            Self::StepStarted { index, .. }
+            | Self::StepCompleted { index, .. }
+            | Self::StepFailed { index, .. }
+            | Self::TimerSet { index, .. }
+            | Self::TimerFired { index, .. }
+            | Self::SignalAwaited { index, .. }
+            | Self::SignalTimedOut { index, .. }
+            | Self::ChildStarted { index, .. }
+            | Self::ChildFinished { index, .. }
+            | Self::PatchMarked { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+
     /// When it happened, in engine time.
     #[must_use]
     pub const fn at(&self) -> DateTime<Utc> {

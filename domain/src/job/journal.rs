@@ -97,11 +97,24 @@ pub enum Wake {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Journal {
     entries: BTreeMap<u32, Entry>,
+    /// When what is recorded under an index became what it is.
+    known_at: BTreeMap<u32, DateTime<Utc>>,
     /// Signals in the order of their arrival, by name.
-    signals: BTreeMap<String, Vec<Value>>,
+    signals: BTreeMap<String, Vec<Received>>,
+    /// The indices of waits that did not time out, ascending, by name.
+    waits: BTreeMap<String, Vec<u32>>,
     patches: BTreeSet<String>,
     events: u32,
+    started_at: Option<DateTime<Utc>>,
     last_at: Option<DateTime<Utc>>,
+    /// The job whose random series this one has, when it is a fork.
+    seed: Option<JobId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Received {
+    payload: Value,
+    at: DateTime<Utc>,
 }
 
 impl Journal {
@@ -156,16 +169,35 @@ impl Journal {
         match self.entries.get(&index) {
             None => Next::Execute { attempt: 1, unsettled: false },
             Some(Entry::Signal { name: recorded, timed_out: true, .. }) if recorded == name => Next::Recorded(None),
-            Some(Entry::Signal { name: recorded, until, .. }) if recorded == name => {
-                let before = self.entries.range(..index).filter(
-                    |(_, entry)| matches!(entry, Entry::Signal { name: other, timed_out: false, .. } if other == name),
-                );
-                match self.signals.get(name).and_then(|received| received.get(before.count())) {
-                    Some(payload) => Next::Recorded(Some(payload.clone())),
-                    None => Next::Wait(Wake::Signal { name: name.to_owned(), until: *until }),
-                }
-            }
+            Some(Entry::Signal { name: recorded, until, .. }) if recorded == name => match self.taken(index, name) {
+                Some(received) => Next::Recorded(Some(received.payload.clone())),
+                None => Next::Wait(Wake::Signal { name: name.to_owned(), until: *until }),
+            },
             Some(other) => diverged(index, other, format!("signal {name}")),
+        }
+    }
+
+    /// The signal that the wait at `index` takes, if it has come.
+    fn taken(&self, index: u32, name: &str) -> Option<&Received> {
+        let before = self.waits.get(name)?.binary_search(&index).ok()?;
+        self.signals.get(name)?.get(before)
+    }
+
+    /// Whether the signal that the wait at `index` is for has not come.
+    #[must_use]
+    pub fn is_awaited(&self, index: u32, name: &str) -> bool {
+        self.taken(index, name).is_none()
+    }
+
+    /// When what the code learns at `index` became known: the same in every replay.
+    #[must_use]
+    pub fn known_at(&self, index: u32) -> Option<DateTime<Utc>> {
+        let recorded = self.known_at.get(&index).copied();
+        match self.entries.get(&index) {
+            Some(Entry::Signal { name, timed_out: false, .. }) => {
+                recorded.max(self.taken(index, name).map(|received| received.at))
+            }
+            _ => recorded,
         }
     }
 
@@ -221,7 +253,19 @@ impl Journal {
             .min()
     }
 
-    /// The engine time of the last event; what the code sees as the present.
+    /// The engine time at which the code began; for a fork, that of the original.
+    #[must_use]
+    pub const fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.started_at
+    }
+
+    /// The job whose random series this one has; `None` unless it is a fork.
+    #[must_use]
+    pub const fn seed(&self) -> Option<JobId> {
+        self.seed
+    }
+
+    /// The engine time of the last event.
     #[must_use]
     pub const fn last_at(&self) -> Option<DateTime<Utc>> {
         self.last_at
@@ -231,7 +275,13 @@ impl Journal {
     pub(super) fn record(&mut self, event: &JobEvent, at: DateTime<Utc>) {
         self.events = self.events.saturating_add(1);
         self.last_at = Some(at);
+        if let Some(index) = event.index() {
+            self.known_at.insert(index, event.at());
+        }
         match event {
+            JobEvent::JobStarted { at } => {
+                self.started_at.get_or_insert(*at);
+            }
             JobEvent::StepStarted { index, name, attempt, .. } => {
                 self.step_entry(*index, name, *attempt, true, None, None);
             }
@@ -251,16 +301,8 @@ impl Journal {
                     *fired = true;
                 }
             }
-            JobEvent::SignalAwaited { index, name, until, .. } => {
-                self.entries.insert(*index, Entry::Signal { name: name.clone(), until: *until, timed_out: false });
-            }
-            JobEvent::SignalTimedOut { index, .. } => {
-                if let Some(Entry::Signal { timed_out, .. }) = self.entries.get_mut(index) {
-                    *timed_out = true;
-                }
-            }
-            JobEvent::SignalReceived { name, payload, .. } => {
-                self.signals.entry(name.clone()).or_default().push(payload.clone());
+            JobEvent::SignalAwaited { .. } | JobEvent::SignalTimedOut { .. } | JobEvent::SignalReceived { .. } => {
+                self.record_signal(event);
             }
             JobEvent::ChildStarted { index, child, workflow, .. } => {
                 let entry = Entry::Child { child: *child, workflow: workflow.clone(), outcome: None };
@@ -277,12 +319,44 @@ impl Journal {
             }
             JobEvent::JobReset { index, .. } => {
                 self.entries.split_off(index);
+                self.known_at.split_off(index);
+                for waits in self.waits.values_mut() {
+                    waits.retain(|wait| wait < index);
+                }
                 self.patches = self.marked();
             }
-            JobEvent::JobForked { history, .. } => {
+            JobEvent::JobForked { from, history, .. } => {
                 for inherited in history {
                     self.record(inherited, at);
                 }
+                // A fork of a fork has the series of the first original.
+                self.seed.get_or_insert(*from);
+            }
+            _ => {}
+        }
+    }
+
+    fn record_signal(&mut self, event: &JobEvent) {
+        match event {
+            JobEvent::SignalAwaited { index, name, until, .. } => {
+                self.entries.insert(*index, Entry::Signal { name: name.clone(), until: *until, timed_out: false });
+                let waits = self.waits.entry(name.clone()).or_default();
+                if let Err(place) = waits.binary_search(index) {
+                    waits.insert(place, *index);
+                }
+            }
+            JobEvent::SignalTimedOut { index, .. } => {
+                if let Some(Entry::Signal { name, timed_out, .. }) = self.entries.get_mut(index) {
+                    *timed_out = true;
+                    let waits = self.waits.entry(name.clone()).or_default();
+                    if let Ok(place) = waits.binary_search(index) {
+                        waits.remove(place);
+                    }
+                }
+            }
+            JobEvent::SignalReceived { name, payload, at } => {
+                let received = Received { payload: payload.clone(), at: *at };
+                self.signals.entry(name.clone()).or_default().push(received);
             }
             _ => {}
         }

@@ -31,7 +31,28 @@ pub(super) enum Stop {
     Diverged(Divergence),
     /// Somebody paused or ended the job.
     Interrupted,
+    /// In a replay that only looks: the code goes on with something that is not recorded.
+    Beyond(Beyond),
     Fault(EngineError),
+}
+
+/// What the code goes on with where its history ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Beyond {
+    pub index: u32,
+    pub attempted: String,
+    /// 1 is the first.
+    pub attempt: u32,
+}
+
+/// What a context does where nothing is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Runs,
+    /// It does nothing and only says what would come. `ended`: the history has its end, so nothing comes after it.
+    Looks {
+        ended: bool,
+    },
 }
 
 /// A child that was asked for and whose stream has to be made before the parent says so.
@@ -45,6 +66,11 @@ pub(super) struct NewChild {
 
 pub(super) struct Shared {
     pub job_id: JobId,
+    mode: Mode,
+    /// Whose random series the code sees.
+    seed: JobId,
+    /// The latest instant that the code learned of.
+    seen: Mutex<Option<DateTime<Utc>>>,
     pub stream: AsyncMutex<JobStream>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -99,8 +125,21 @@ impl Drop for Busy<'_> {
 
 impl Context {
     pub(super) fn new(job_id: JobId, stream: JobStream, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self::in_mode(Mode::Runs, job_id, stream, clock, entropy)
+    }
+
+    pub(super) fn in_mode(
+        mode: Mode,
+        job_id: JobId,
+        stream: JobStream,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             job_id,
+            mode,
+            seed: stream.job().journal().seed().unwrap_or(job_id),
+            seen: Mutex::default(),
             stream: AsyncMutex::new(stream),
             clock,
             entropy,
@@ -163,18 +202,37 @@ impl Context {
         Self { shared: Arc::clone(&self.shared), cleans_up: true }
     }
 
-    /// The instant of the last recorded event: the same in every replay.
+    /// When the last of what the code has learned so far became known: the same in every replay.
     pub async fn now(&self) -> DateTime<Utc> {
-        let stream = self.shared.stream.lock().await;
-        stream.job().journal().last_at().unwrap_or_default()
+        let started = self.shared.stream.lock().await.job().journal().started_at();
+        let seen = *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        started.max(seen).unwrap_or_default()
     }
 
-    /// A number in `[0, 1)` that depends on the job and on how many were taken before: the same in every replay.
+    /// The code learns what is recorded at `index`.
+    fn learn(&self, stream: &JobStream, index: u32) {
+        let known_at = stream.job().journal().known_at(index);
+        let mut seen = self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = known_at.max(*seen);
+    }
+
+    /// In a replay that only looks, what is to be done at `index` is where it ends.
+    fn looks(&self, state: JobState, index: u32, attempted: impl FnOnce() -> String, attempt: u32) -> Result<(), Held> {
+        match self.shared.mode {
+            Mode::Runs => Ok(()),
+            Mode::Looks { .. } => {
+                Err(self.held(state, Stop::Beyond(Beyond { index, attempted: attempted(), attempt })))
+            }
+        }
+    }
+
+    /// A number in `[0, 1)` that depends on the job and on how many were taken before: the same in every replay, and
+    /// in a fork of the job.
     #[must_use]
     pub fn random(&self) -> f64 {
         let roll = self.shared.rolls.fetch_add(1, Ordering::AcqRel);
         let mut hash = Sha256::new();
-        hash.update(self.shared.job_id.uuid().as_bytes());
+        hash.update(self.shared.seed.uuid().as_bytes());
         hash.update(roll.to_be_bytes());
         let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
         f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
@@ -244,10 +302,14 @@ impl Context {
         let mut stream = self.shared.stream.lock().await;
         let now = self.shared.clock.now();
         match stream.job().journal().step(index, name, now) {
-            Next::Recorded(recorded) => Ok(Begun::Recorded(recorded)),
+            Next::Recorded(recorded) => {
+                self.learn(&stream, index);
+                Ok(Begun::Recorded(recorded))
+            }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
             Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
             Next::Execute { attempt, unsettled } => {
+                self.looks(stream.job().state(), index, || format!("step {name}"), attempt)?;
                 // What is recorded so far is durable before anything new happens.
                 stream.write().await?;
                 if !self.may_act(stream.job().state()).map_err(|_| Held::Cancelled)? {
@@ -283,7 +345,10 @@ impl Context {
                     stream.decide(command).map_err(|error| error.to_string())
                 });
                 match ended {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        self.learn(&stream, index);
+                        return Ok(());
+                    }
                     Err(_) if !takes_records(stream.job().state()) => return Err(Stop::Interrupted),
                     Err(problem) => ("STEP_RESULT_REFUSED".to_owned(), problem),
                 }
@@ -299,6 +364,7 @@ impl Context {
         if stream.decide(failure).is_err() {
             return Err(Stop::Interrupted);
         }
+        self.learn(&stream, index);
         match retry_at {
             Some(at) => Err(Stop::Wait(Wake::At(at))),
             None if refused => Err(Stop::Fault(EngineError::Journal(JobError::OutOfStep {

@@ -5,6 +5,7 @@
 
 mod context;
 mod error;
+pub mod replay;
 mod runner;
 mod stream;
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Runner {
                 for stop in stops {
                     match stop {
                         Stop::Wait(wake) => wakes.push(wake),
-                        Stop::Interrupted => {}
+                        Stop::Interrupted | Stop::Beyond(_) => {}
                         Stop::Fault(error) => return Err(error),
                         Stop::Diverged(divergence) => {
                             let at = self.clock.now();

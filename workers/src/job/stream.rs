@@ -15,7 +15,7 @@ use domain::metadata::{Actor, Metadata};
 use store::decode::Decoder;
 use store::error::StoreError;
 use store::event::NewEvent;
-use store::repository::{AppendRequest, EventRepository};
+use store::repository::{AppendRequest, EventRepository, MemoryRepository};
 
 use super::error::EngineError;
 
@@ -67,6 +67,23 @@ impl JobStream {
         };
         stream.read_on().await?;
         Ok(stream)
+    }
+
+    /// A stream of `job` that is nowhere: what is decided on it goes nowhere.
+    pub(super) fn detached(job_id: JobId, job: Job, entropy: Arc<dyn Entropy>) -> Self {
+        let id = job_id.uuid();
+        let actor = Actor::System("replay".to_owned());
+        Self {
+            repository: Arc::new(MemoryRepository::default()),
+            entropy,
+            provenance: Provenance { actor, correlation_id: id, causation_id: id, held_epoch: None },
+            job_id,
+            job,
+            sequence: 0,
+            unwritten: Vec::new(),
+            events: Vec::new(),
+            last_position: 0,
+        }
     }
 
     /// The job with everything that was decided.

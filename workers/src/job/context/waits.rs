@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::error::{StepError, WorkflowError};
 use super::super::stream::JobStream;
-use super::{Context, Held, NewChild, Stop};
+use super::{Context, Held, Mode, NewChild, Stop};
 
 /// Waiting: for time, signals and children.
 impl Context {
@@ -42,6 +42,7 @@ impl Context {
         let now = self.shared.clock.now();
         let mut next = stream.job().journal().timer(index);
         if matches!(next, Next::Execute { .. }) {
+            self.looks(stream.job().state(), index, || "sleep".to_owned(), 1)?;
             if let held @ (Held::Cancelled | Held::Stop(Stop::Interrupted)) =
                 self.held(stream.job().state(), Stop::Wait(Wake::At(until)))
             {
@@ -51,15 +52,24 @@ impl Context {
             next = stream.job().journal().timer(index);
         }
         match next {
-            Next::Recorded(()) => Ok(()),
+            Next::Recorded(()) => {
+                self.learn(stream, index);
+                Ok(())
+            }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
-            Next::Wait(Wake::At(due)) if due <= now && self.may_act(stream.job().state()).unwrap_or(false) => {
+            Next::Wait(Wake::At(due)) if due <= now && self.may_end_waits(stream.job().state()) => {
                 stream.decide(JobCommand::FireTimer { index, at: now })?;
+                self.learn(stream, index);
                 Ok(())
             }
             Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
             Next::Execute { .. } => Err(Held::Stop(Stop::Wait(Wake::At(until)))),
         }
+    }
+
+    /// Whether a wait whose time has come ends now.
+    fn may_end_waits(&self, state: JobState) -> bool {
+        self.shared.mode == Mode::Runs && self.may_act(state).unwrap_or(false)
     }
 
     /// Waits for the next signal named `name`, at most until `until`; `None` when none came in time.
@@ -94,6 +104,7 @@ impl Context {
         let now = self.shared.clock.now();
         let mut next = stream.job().journal().signal(index, name);
         if matches!(next, Next::Execute { .. }) {
+            self.looks(stream.job().state(), index, || format!("signal {name}"), 1)?;
             let wake = Wake::Signal { name: name.to_owned(), until };
             if let held @ (Held::Cancelled | Held::Stop(Stop::Interrupted)) =
                 self.held(stream.job().state(), Stop::Wait(wake))
@@ -104,12 +115,16 @@ impl Context {
             next = stream.job().journal().signal(index, name);
         }
         match next {
-            Next::Recorded(payload) => Ok(payload),
+            Next::Recorded(payload) => {
+                self.learn(stream, index);
+                Ok(payload)
+            }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
             Next::Wait(Wake::Signal { until: Some(until), .. })
-                if until <= now && self.may_act(stream.job().state()).unwrap_or(false) =>
+                if until <= now && self.may_end_waits(stream.job().state()) =>
             {
                 stream.decide(JobCommand::TimeOutSignal { index, at: now })?;
+                self.learn(stream, index);
                 Ok(None)
             }
             Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
@@ -138,10 +153,14 @@ impl Context {
     fn awaited_child(&self, stream: &mut JobStream, index: u32, workflow: &str, input: Value) -> Result<Outcome, Held> {
         let child = JobId::from_uuid(derive(&["child", &self.shared.job_id.to_string(), &index.to_string()]));
         match stream.job().journal().child(index, workflow) {
-            Next::Recorded(outcome) => Ok(outcome),
+            Next::Recorded(outcome) => {
+                self.learn(stream, index);
+                Ok(outcome)
+            }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
             Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
             Next::Execute { .. } => {
+                self.looks(stream.job().state(), index, || format!("child {workflow}"), 1)?;
                 let wait = Stop::Wait(Wake::Child(child));
                 let held = self.held(stream.job().state(), wait);
                 if matches!(held, Held::Stop(Stop::Wait(_))) {
@@ -163,12 +182,18 @@ impl Context {
         let mut stream = self.shared.stream.lock().await;
         if let Next::Recorded(answer) = stream.job().journal().patched(index, patch) {
             if stream.job().journal().has_mark(index, patch) {
+                self.learn(&stream, index);
                 self.take_index();
             }
             return answer;
         }
+        if (self.shared.mode == Mode::Looks { ended: true }) {
+            // The job ended here without the mark, so its history is from before the patch.
+            return false;
+        }
         let at = self.shared.clock.now();
         let marked = stream.decide(JobCommand::MarkPatch { index, patch: patch.to_owned(), at });
+        self.learn(&stream, index);
         drop(stream);
         match marked {
             Ok(()) => {
