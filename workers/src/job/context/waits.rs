@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{JobId, derive};
-use domain::job::{JobCommand, Next, Outcome, Wake};
+use domain::job::{JobCommand, JobState, Next, Outcome, Wake};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

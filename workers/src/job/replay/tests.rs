@@ -41,10 +41,10 @@ fn numbered(events: Vec<JobEvent>) -> Vec<(i64, JobEvent)> {
 fn two_steps() -> Registry {
     let code = |ctx: Context, (): ()| async move {
         let once = RetryPolicy::once();
-        let one: u32 = ctx.step("one", &once, |_| async { panic!("a replay executes nothing") }).await?;
+        let first: u32 = ctx.step("one", &once, |_| async { panic!("a replay executes nothing") }).await?;
         ctx.sleep(Duration::from_secs(60)).await?;
-        let two: u32 = ctx.effect("two", &once, |_| async { panic!("a replay executes nothing") }).await?;
-        Ok(one + two)
+        let second: u32 = ctx.effect("two", &once, |_| async { panic!("a replay executes nothing") }).await?;
+        Ok(first + second)
     };
     Registry::default().with(Workflow::new("two_steps", code))
 }
