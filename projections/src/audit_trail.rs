@@ -1,15 +1,15 @@
 //! `audit_trail`: every event in words, with who asked for it and why. It shows; that nothing was changed is proved
-//! elsewhere, from the hashes of the log.
+//! elsewhere, from the hashes of the log. Of a job it has how it began and ended and what was done to it; what its
+//! code did step by step is the job's own history, and is not written twice.
 
+mod owners;
 mod summary;
-
-use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::any_event::AnyEvent;
-use domain::campaign::CampaignEvent;
-use domain::ids::{BotId, CampaignId, RequestId, UserId};
+use domain::ids::{BotId, RequestId, UserId};
+use domain::job::JobEvent;
 use domain::metadata::Actor;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 pub use summary::summary;
 
+use self::owners::Owners;
 use crate::columns;
 use crate::error::ProjectionError;
 use crate::page::{Page, PageRequest};
@@ -89,50 +90,50 @@ impl Projection for AuditTrail {
         self.apply_all(db, &[event]).await
     }
 
-    /// One statement for all, as every event of the log has a row here.
+    /// One statement for all, as nearly every event of the log has a row here.
     async fn apply_all(&self, db: &mut PgConnection, events: &[&LogEvent]) -> Result<(), ProjectionError> {
-        let owners = owners_of_campaigns(db, events).await?;
+        let told: Vec<_> = events.iter().copied().filter(|event| is_told(event)).collect();
+        if told.is_empty() {
+            return Ok(());
+        }
+        let owners = Owners::of(db, &told).await?;
         let mut rows = Rows::default();
-        for event in events {
+        for event in told {
             rows.push(event, &owners)?;
         }
         rows.insert(db).await
     }
 }
 
-/// The bots of the campaigns that `events` are about.
-async fn owners_of_campaigns(
-    db: &mut PgConnection,
-    events: &[&LogEvent],
-) -> Result<HashMap<CampaignId, BotId>, ProjectionError> {
-    let mut owners = HashMap::new();
-    let mut unknown = Vec::new();
-    for event in events {
-        match &event.event {
-            AnyEvent::Campaign(id, CampaignEvent::CampaignDefined { bot_id, .. }) => {
-                sqlx::query("INSERT INTO audit_trail_campaigns (campaign_id, bot_id) VALUES ($1, $2)")
-                    .bind(id.uuid())
-                    .bind(bot_id.uuid())
-                    .execute(&mut *db)
-                    .await?;
-                owners.insert(*id, *bot_id);
-            }
-            AnyEvent::Campaign(id, _) => unknown.push(id.uuid()),
-            AnyEvent::Bot(..) | AnyEvent::User(..) => {}
-        }
+/// Whether the event has an entry: all have but what a job's code records as it goes.
+fn is_told(event: &LogEvent) -> bool {
+    let AnyEvent::Job(_, event) = &event.event else { return true };
+    match event {
+        JobEvent::JobStarted { .. }
+        | JobEvent::StepStarted { .. }
+        | JobEvent::StepCompleted { .. }
+        | JobEvent::StepFailed { .. }
+        | JobEvent::TimerSet { .. }
+        | JobEvent::TimerFired { .. }
+        | JobEvent::SignalAwaited { .. }
+        | JobEvent::SignalTimedOut { .. }
+        | JobEvent::ChildStarted { .. }
+        | JobEvent::ChildFinished { .. }
+        | JobEvent::PatchMarked { .. } => false,
+        JobEvent::JobCreated { .. }
+        | JobEvent::SignalReceived { .. }
+        | JobEvent::JobPaused { .. }
+        | JobEvent::JobResumed { .. }
+        | JobEvent::JobCancelRequested { .. }
+        | JobEvent::JobCancelled { .. }
+        | JobEvent::JobTerminated { .. }
+        | JobEvent::JobCompleted { .. }
+        | JobEvent::JobFailed { .. }
+        | JobEvent::JobDiverged { .. }
+        | JobEvent::JobReset { .. }
+        | JobEvent::JobForked { .. }
+        | JobEvent::JobContinuedAsNew { .. } => true,
     }
-    if unknown.is_empty() {
-        return Ok(owners);
-    }
-    let found = sqlx::query("SELECT campaign_id, bot_id FROM audit_trail_campaigns WHERE campaign_id = ANY ($1)")
-        .bind(unknown)
-        .fetch_all(db)
-        .await?;
-    for row in found {
-        let campaign_id = columns::id(&row, "campaign_id", CampaignId::from_uuid)?;
-        owners.insert(campaign_id, columns::id(&row, "bot_id", BotId::from_uuid)?);
-    }
-    Ok(owners)
 }
 
 /// The columns of many new entries.
@@ -157,16 +158,17 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, event: &LogEvent, owners: &HashMap<CampaignId, BotId>) -> Result<(), ProjectionError> {
+    fn push(&mut self, event: &LogEvent, owners: &Owners) -> Result<(), ProjectionError> {
         let metadata = event.metadata()?;
-        let (user_id, bot_id) = match &event.event {
-            AnyEvent::User(user_id, _) => (*user_id, None),
-            AnyEvent::Bot(bot_id, _) => (bot_id.owner(), Some(*bot_id)),
-            AnyEvent::Campaign(campaign_id, _) => {
-                let missing =
-                    || ProjectionError::RowMissing { table: "audit_trail_campaigns", key: campaign_id.to_string() };
-                let bot_id = *owners.get(campaign_id).ok_or_else(missing)?;
-                (bot_id.owner(), Some(bot_id))
+        let bot_id = owners.bot_of(&event.event)?;
+        let user_id = match (&event.event, bot_id) {
+            (AnyEvent::User(user_id, _), _) => *user_id,
+            (_, Some(bot_id)) => bot_id.owner(),
+            (_, None) => {
+                return Err(ProjectionError::RowMissing {
+                    table: "audit_trail",
+                    key: event.stored.aggregate_id.clone(),
+                });
             }
         };
         let stored = &event.stored;

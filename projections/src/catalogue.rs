@@ -12,6 +12,7 @@ use crate::campaign_runs::CampaignRuns;
 use crate::campaigns::Campaigns;
 use crate::error::ProjectionError;
 use crate::instagram_accounts::InstagramAccounts;
+use crate::jobs::Jobs;
 use crate::projection::Projection;
 use crate::reactor::accounts::Accounts;
 use crate::reactor::automation::Automation;
@@ -42,6 +43,7 @@ pub fn read_models() -> Vec<Arc<dyn Projection>> {
         Arc::new(Campaigns),
         Arc::new(CampaignRuns),
         Arc::new(Actions),
+        Arc::new(Jobs),
         Arc::new(AuditTrail),
     ]
 }

@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 pub mod follower;
 pub mod instagram_accounts;
+pub mod jobs;
 pub mod page;
 pub mod parked;
 pub mod projection;

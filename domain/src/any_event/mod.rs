@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::bot::{Bot, BotEvent};
 use crate::campaign::{Campaign, CampaignEvent};
 use crate::decide::Decide;
-use crate::ids::{BotId, CampaignId, UserId};
+use crate::ids::{BotId, CampaignId, JobId, UserId};
+use crate::job::{Job, JobEvent};
 use crate::user::{User, UserEvent};
 use crate::variants::codes;
 
@@ -21,6 +22,7 @@ pub enum AnyEvent {
     Bot(BotId, BotEvent),
     Campaign(CampaignId, CampaignEvent),
     User(UserId, UserEvent),
+    Job(JobId, JobEvent),
 }
 
 /// A stored event that does not decode.
@@ -66,6 +68,7 @@ impl AnyEvent {
             Bot::TYPE => Ok(Self::Bot(stored.id()?, stored.payload::<Bot>(payload)?)),
             Campaign::TYPE => Ok(Self::Campaign(stored.id()?, stored.payload::<Campaign>(payload)?)),
             User::TYPE => Ok(Self::User(stored.id()?, stored.payload::<User>(payload)?)),
+            Job::TYPE => Ok(Self::Job(stored.id()?, stored.payload::<Job>(payload)?)),
             _ => Err(DecodeError::UnknownAggregate { aggregate_type: aggregate_type.to_owned() }),
         }
     }
@@ -77,6 +80,7 @@ impl AnyEvent {
             Self::Bot(_, event) => event.name(),
             Self::Campaign(_, event) => event.name(),
             Self::User(_, event) => event.name(),
+            Self::Job(_, event) => event.name(),
         }
     }
 }

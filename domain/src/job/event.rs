@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{BotId, CampaignId, JobId};
+use crate::variants::variants;
 
 /// Why a job is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,38 +172,36 @@ pub enum JobEvent {
     },
 }
 
-impl JobEvent {
-    /// The stored name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::JobCreated { .. } => "JobCreated",
-            Self::JobStarted { .. } => "JobStarted",
-            Self::StepStarted { .. } => "StepStarted",
-            Self::StepCompleted { .. } => "StepCompleted",
-            Self::StepFailed { .. } => "StepFailed",
-            Self::TimerSet { .. } => "TimerSet",
-            Self::TimerFired { .. } => "TimerFired",
-            Self::SignalAwaited { .. } => "SignalAwaited",
-            Self::SignalTimedOut { .. } => "SignalTimedOut",
-            Self::SignalReceived { .. } => "SignalReceived",
-            Self::ChildStarted { .. } => "ChildStarted",
-            Self::ChildFinished { .. } => "ChildFinished",
-            Self::PatchMarked { .. } => "PatchMarked",
-            Self::JobPaused { .. } => "JobPaused",
-            Self::JobResumed { .. } => "JobResumed",
-            Self::JobCancelRequested { .. } => "JobCancelRequested",
-            Self::JobCancelled { .. } => "JobCancelled",
-            Self::JobTerminated { .. } => "JobTerminated",
-            Self::JobCompleted { .. } => "JobCompleted",
-            Self::JobFailed { .. } => "JobFailed",
-            Self::JobDiverged { .. } => "JobDiverged",
-            Self::JobReset { .. } => "JobReset",
-            Self::JobForked { .. } => "JobForked",
-            Self::JobContinuedAsNew { .. } => "JobContinuedAsNew",
-        }
-    }
-}
+variants!(
+    JobEvent,
+    " The stored name.",
+    [
+        JobCreated,
+        JobStarted,
+        StepStarted,
+        StepCompleted,
+        StepFailed,
+        TimerSet,
+        TimerFired,
+        SignalAwaited,
+        SignalTimedOut,
+        SignalReceived,
+        ChildStarted,
+        ChildFinished,
+        PatchMarked,
+        JobPaused,
+        JobResumed,
+        JobCancelRequested,
+        JobCancelled,
+        JobTerminated,
+        JobCompleted,
+        JobFailed,
+        JobDiverged,
+        JobReset,
+        JobForked,
+        JobContinuedAsNew,
+    ]
+);
 
 impl DomainEvent for JobEvent {
     fn event_type(&self) -> String {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::any_event::AnyEvent;
 use domain::bot::{ActionKind, BotEvent, Counter, SuppressReason, Window};
 use domain::campaign::{CampaignEvent, Definition, Source};
+use domain::job::{JobEvent, Origin, Outcome};
 use domain::user::UserEvent;
 
 /// What happened, in a sentence.
@@ -13,6 +14,7 @@ pub fn summary(event: &AnyEvent) -> String {
         AnyEvent::User(_, event) => of_user(event),
         AnyEvent::Campaign(_, event) => of_campaign(event),
         AnyEvent::Bot(_, event) => of_bot(event),
+        AnyEvent::Job(_, event) => of_job(event),
     }
 }
 
@@ -140,6 +142,64 @@ fn of_action(event: &BotEvent) -> Option<String> {
         BotEvent::ActionReconciled { kind, settlement, evidence, .. } => {
             format!("{kind} in doubt was {settlement}: {evidence}")
         }
+        _ => return None,
+    })
+}
+
+fn of_job(event: &JobEvent) -> String {
+    match event {
+        JobEvent::JobCreated { workflow, origin, .. } => format!("created the job: {workflow}, {}", cause(origin)),
+        JobEvent::JobStarted { .. } => "the job began".to_owned(),
+        JobEvent::JobPaused { reason, .. } => format!("paused the job: {reason}"),
+        JobEvent::JobResumed { .. } => "resumed the job".to_owned(),
+        JobEvent::JobCancelRequested { reason, .. } => format!("asked the job to stop: {reason}"),
+        JobEvent::JobCancelled { .. } => "the job is cancelled".to_owned(),
+        JobEvent::JobTerminated { reason, .. } => format!("ended the job at once: {reason}"),
+        JobEvent::JobCompleted { .. } => "the job completed".to_owned(),
+        JobEvent::JobFailed { code, message, .. } => format!("the job failed: {code}, {message}"),
+        JobEvent::JobDiverged { index, recorded, attempted, .. } => format!(
+            "the job needs attention: at {index} its history has \"{recorded}\", its code asked for \"{attempted}\""
+        ),
+        JobEvent::JobReset { index, reason, .. } => format!("set the job back to {index}: {reason}"),
+        JobEvent::JobForked { from, index, .. } => format!("took over the history of job {from} before {index}"),
+        JobEvent::JobContinuedAsNew { next, .. } => format!("the job goes on as job {next}"),
+        event => of_journal(event).unwrap_or_default(),
+    }
+}
+
+fn cause(origin: &Origin) -> String {
+    match origin {
+        Origin::Campaign { due_at, .. } => format!("a campaign was due at {}", instant(*due_at)),
+        Origin::Person => "a person asked".to_owned(),
+        Origin::Parent { job_id, index } => format!("started by job {job_id} at {index}"),
+        Origin::Continued { job_id } => format!("goes on from job {job_id}"),
+        Origin::Forked { job_id, index } => format!("a fork of job {job_id} from {index}"),
+    }
+}
+
+fn of_journal(event: &JobEvent) -> Option<String> {
+    Some(match event {
+        JobEvent::StepStarted { name, attempt, .. } => format!("step {name} began (attempt {attempt})"),
+        JobEvent::StepCompleted { name, attempt, .. } => format!("step {name} is done (attempt {attempt})"),
+        JobEvent::StepFailed { name, attempt, code, message, retry_at, .. } => {
+            let again = retry_at.map_or_else(|| "not again".to_owned(), |at| format!("again at {}", instant(at)));
+            format!("step {name} failed (attempt {attempt}): {code}, {message}; {again}")
+        }
+        JobEvent::TimerSet { fires_at, .. } => format!("sleeps until {}", instant(*fires_at)),
+        JobEvent::TimerFired { .. } => "woke up".to_owned(),
+        JobEvent::SignalAwaited { name, until: None, .. } => format!("waits for the signal {name}"),
+        JobEvent::SignalAwaited { name, until: Some(until), .. } => {
+            format!("waits for the signal {name} until {}", instant(*until))
+        }
+        JobEvent::SignalTimedOut { .. } => "the signal did not come in time".to_owned(),
+        JobEvent::SignalReceived { name, .. } => format!("the signal {name} came"),
+        JobEvent::ChildStarted { child, workflow, .. } => format!("started the job {child}: {workflow}"),
+        JobEvent::ChildFinished { child, outcome, .. } => match outcome {
+            Outcome::Completed { .. } => format!("the job {child} completed"),
+            Outcome::Failed { code, .. } => format!("the job {child} failed: {code}"),
+            Outcome::Cancelled => format!("the job {child} was cancelled"),
+        },
+        JobEvent::PatchMarked { patch, .. } => format!("took the path of the patch {patch}"),
         _ => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod audit;
+mod jobs;
 mod parking;
 mod reactors;
 mod read_models;

@@ -13,6 +13,7 @@ use crate::bot::{
     Window,
 };
 use crate::campaign::{Campaign, CampaignEvent, HashtagTab, Module};
+use crate::job::{Job, JobEvent, JobState};
 use crate::user::{Role, User, UserEvent};
 
 const ID: &str = "0195a1b2-c3d4-7e5f-8a6b-000000000001";
@@ -69,6 +70,7 @@ fn written(event: &AnyEvent) -> (Value, String) {
         AnyEvent::Bot(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
         AnyEvent::Campaign(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
         AnyEvent::User(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
+        AnyEvent::Job(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
     }
 }
 
@@ -102,9 +104,12 @@ fn an_older_row_reads_as_the_newest_row_of_its_form() {
 #[test]
 fn every_event_has_a_row_of_its_newest_version() {
     let mut expected = BTreeSet::new();
-    for (aggregate, names) in
-        [(Bot::TYPE, BotEvent::NAMES), (Campaign::TYPE, CampaignEvent::NAMES), (User::TYPE, UserEvent::NAMES)]
-    {
+    for (aggregate, names) in [
+        (Bot::TYPE, BotEvent::NAMES),
+        (Campaign::TYPE, CampaignEvent::NAMES),
+        (User::TYPE, UserEvent::NAMES),
+        (Job::TYPE, JobEvent::NAMES),
+    ] {
         expected.extend(names.iter().map(|name| (aggregate.to_owned(), (*name).to_owned())));
     }
     let newest: BTreeSet<_> = rows()
@@ -147,5 +152,7 @@ fn stored_names_stay_what_they_are() {
         Module: "LIKE FOLLOW";
         HashtagTab: "TOP RECENT";
         Role: "USER ADMIN";
+        JobState:
+            "NOT_CREATED PENDING RUNNING PAUSED CANCELLING NEEDS_ATTENTION COMPLETED FAILED CANCELLED TERMINATED CONTINUED";
     }
 }
