@@ -194,6 +194,9 @@ fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages
         platform: gateway,
         clock: Arc::clone(&shared.time.clock),
         entropy: Arc::new(SystemEntropy),
+        repository: shared.core.repository(),
+        wakeup: shared.core.wakeup.clone(),
+        workflows: workers::job::Registry::default(),
     };
     let workers = Supervisor::start(settings, parts);
     stages.started("workers", WORKERS_LIMIT, async move {

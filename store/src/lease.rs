@@ -5,7 +5,7 @@
 //! what may be written: that is checked by every append.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::ids::PARTITIONS;
@@ -19,11 +19,15 @@ use crate::writer::Writer;
 
 const ALL_PARTITIONS: usize = PARTITIONS.unsigned_abs() as usize;
 
+/// Asked before a partition is released: begins nothing more on it, and says whether nothing of it runs in this process.
+pub type Quiesce = dyn Fn(i32) -> bool + Send + Sync;
+
 /// The partitions that this process has.
 pub struct PartitionLeases {
     pool: PgPool,
     writer: Writer,
     holding: Mutex<Holding>,
+    quiesce: Mutex<Option<Arc<Quiesce>>>,
 }
 
 /// What this process believes to own.
@@ -55,7 +59,12 @@ impl PartitionLeases {
     /// Owns nothing until the first [`Self::balance`].
     #[must_use]
     pub fn new(pool: PgPool, writer: Writer) -> Self {
-        Self { pool, writer, holding: Mutex::default() }
+        Self { pool, writer, holding: Mutex::default(), quiesce: Mutex::default() }
+    }
+
+    /// Releases no partition that `quiesce` does not let go. For work that the queue of commands does not know of.
+    pub fn before_release(&self, quiesce: Arc<Quiesce>) {
+        *self.quiesce.lock().unwrap_or_else(PoisonError::into_inner) = Some(quiesce);
     }
 
     /// The partitions to claim commands from.
@@ -100,7 +109,8 @@ impl PartitionLeases {
             let holding = self.holding();
             (holding.draining.clone(), holding.leaving)
         };
-        let round = Round { lease, draining, leaving };
+        let quiesce = self.quiesce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let round = Round { lease, draining, leaving, quiesce };
         let mut tx = self.pool.begin().await?;
         let outcome = round.run(&mut tx).await;
         let outcome = match outcome {
@@ -156,6 +166,7 @@ struct Round {
     lease: WriterLease,
     draining: BTreeSet<i32>,
     leaving: bool,
+    quiesce: Option<Arc<Quiesce>>,
 }
 
 struct Outcome {
@@ -175,7 +186,8 @@ impl Round {
         let mut taken = BTreeSet::new();
         if owned.len() > share {
             draining = self.choose_excess(&owned, owned.len() - share);
-            released = self.release_idle(db, &draining).await?;
+            let quiet = draining.iter().filter(|partition| self.quiesce.as_ref().is_none_or(|ask| ask(**partition)));
+            released = self.release_idle(db, &quiet.copied().collect()).await?;
             owned.retain(|partition| !released.contains(partition));
             draining.retain(|partition| !released.contains(partition));
         } else if owned.len() < share {

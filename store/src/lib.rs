@@ -17,6 +17,7 @@ pub mod merkle;
 pub mod migration;
 pub mod repository;
 pub mod snapshot;
+pub mod tap;
 pub mod testing;
 pub mod vault;
 pub mod wakeup;

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::StoreError;
+use crate::tap::{Commit, Taps, Told, Wanted};
 
 const CHANNEL: &str = "reprise_log";
 
@@ -36,6 +37,7 @@ struct Shared {
     untold: Mutex<HashMap<i32, i64>>,
     tell: Notify,
     listening: watch::Sender<bool>,
+    taps: Taps,
 }
 
 struct Stop(CancellationToken);
@@ -55,6 +57,7 @@ impl Wakeup {
             untold: Mutex::default(),
             tell: Notify::new(),
             listening: watch::Sender::new(false),
+            taps: Taps::default(),
         };
         Self { shared: Arc::new(shared), _tasks: None }
     }
@@ -78,6 +81,21 @@ impl Wakeup {
         untold.insert(shard, head);
         drop(untold);
         self.shared.tell.notify_one();
+    }
+
+    /// Hears what this process commits from now on.
+    #[must_use]
+    pub fn tap(&self, wanted: Wanted) -> mpsc::Receiver<Commit> {
+        self.shared.taps.open(wanted)
+    }
+
+    pub(crate) fn tell_taps<'a, I: Iterator<Item = Told<'a>>>(
+        &self,
+        shard: i32,
+        positions: (i64, i64),
+        events: impl Fn() -> I,
+    ) {
+        self.shared.taps.tell(shard, positions, events);
     }
 
     /// Follows the head of `shard`; 0 until something is heard.

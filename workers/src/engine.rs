@@ -9,7 +9,9 @@ use domain::ids::{SecretId, UserId};
 use sqlx::PgPool;
 use store::command_bus::CommandBus;
 use store::command_queue::CommandQueue;
+use store::repository::EventRepository;
 use store::vault::Vault;
+use store::wakeup::Wakeup;
 use store::writer::Writer;
 
 use crate::account_lock::AccountLocks;
@@ -18,6 +20,7 @@ use crate::doubts::Doubts;
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::hands::{Hands, Sessions};
+use crate::job::Registry;
 use crate::platform::Platform;
 use crate::secrets::{self, Session};
 
@@ -32,6 +35,11 @@ pub struct WorkerParts {
     pub platform: Arc<dyn Platform>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// Where jobs are recorded.
+    pub repository: Arc<dyn EventRepository>,
+    pub wakeup: Wakeup,
+    /// Workflows beside the product's own.
+    pub workflows: Registry,
 }
 
 /// The parts, and the hands made of them.

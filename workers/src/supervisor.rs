@@ -16,7 +16,10 @@ use crate::config::WorkerConfig;
 use crate::engine::{Engine, WorkerParts};
 use crate::executor::Executor;
 use crate::hold::Hold;
+use crate::job::Runner;
+use crate::job::desk::{Desk, DeskConfig, DeskHandle, DeskParts, LogSource};
 use crate::takeover;
+use crate::workflow;
 
 /// The pause between two rounds of giving partitions away.
 const LEAVING_PAUSE: Duration = Duration::from_millis(50);
@@ -31,14 +34,16 @@ impl Supervisor {
     pub fn start(config: WorkerConfig, parts: WorkerParts) -> WorkerHandle {
         let stop = CancellationToken::new();
         let leases = Arc::new(PartitionLeases::new(parts.pool.clone(), parts.writer.clone()));
-        let hold = Hold { leases, writer: parts.writer.clone() };
+        let hold = Hold { leases: Arc::clone(&leases), writer: parts.writer.clone() };
+        let jobs = parts.clone();
         let engine = Arc::new(Engine::new(config, parts));
         tracing::info!(worker = engine.hands.config.name, "the workers start");
-        let keeper = Keeper::new(Arc::clone(&engine), hold.clone());
+        let desk = open_desk(&engine, jobs, leases);
+        let keeper = Keeper::new(Arc::clone(&engine), hold.clone(), desk.handle());
         let executor = Executor::new(engine, hold);
         let partitions = tokio::spawn(keeper.run(stop.clone()));
         let commands = tokio::spawn(executor.run(stop.clone()));
-        WorkerHandle { partitions, commands, stop: stop.drop_guard() }
+        WorkerHandle { partitions, commands, desk, stop: stop.drop_guard() }
     }
 }
 
@@ -47,15 +52,23 @@ impl Supervisor {
 pub struct WorkerHandle {
     partitions: JoinHandle<Keeper>,
     commands: JoinHandle<()>,
+    desk: Desk,
     /// Stops them when the handle is dropped.
     stop: DropGuard,
 }
 
 impl WorkerHandle {
+    /// The desk of the durable jobs.
+    #[must_use]
+    pub fn desk(&self) -> DeskHandle {
+        self.desk.handle()
+    }
+
     /// Takes in nothing new, ends what runs, gives the partitions away.
     pub async fn stop(self) -> Result<(), JoinError> {
         drop(self.stop);
         self.commands.await?;
+        self.desk.stop().await;
         self.partitions.await?.leave().await;
         Ok(())
     }
@@ -64,16 +77,30 @@ impl WorkerHandle {
     pub async fn abort(self) {
         self.partitions.abort();
         self.commands.abort();
+        self.desk.abort().await;
         // Both end by being aborted.
         let _ = self.partitions.await;
         let _ = self.commands.await;
     }
 }
 
+/// The desk of the durable jobs of this process's partitions.
+fn open_desk(engine: &Engine, parts: WorkerParts, leases: Arc<PartitionLeases>) -> Desk {
+    let WorkerParts { pool, writer, clock, entropy, repository, wakeup, workflows, .. } = parts;
+    let registry = workflow::registry(&engine.hands).and(workflows);
+    let runner = Runner::new(Arc::clone(&repository), registry, Arc::clone(&clock), Arc::clone(&entropy));
+    let (_, limits) = tokio::sync::watch::channel(Arc::default());
+    let WorkerConfig { name, drain_limit, .. } = engine.hands.config.clone();
+    let config = DeskConfig { drain_limit, ..DeskConfig::named(name) };
+    let live = Arc::new(LogSource(pool));
+    Desk::start(config, DeskParts { runner, repository, wakeup, live, clock, entropy, writer, leases, limits })
+}
+
 /// Looks after the partitions of this process.
 struct Keeper {
     engine: Arc<Engine>,
     hold: Hold,
+    desk: DeskHandle,
     /// Taken, and not yet asked for everything that a take-over needs.
     fresh: BTreeSet<i32>,
     swept_at: Instant,
@@ -86,8 +113,8 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    fn new(engine: Arc<Engine>, hold: Hold) -> Self {
-        Self { engine, hold, fresh: BTreeSet::new(), swept_at: Instant::now() }
+    fn new(engine: Arc<Engine>, hold: Hold, desk: DeskHandle) -> Self {
+        Self { engine, hold, desk, fresh: BTreeSet::new(), swept_at: Instant::now() }
     }
 
     /// Keeps the partitions until `stop`.
@@ -119,6 +146,7 @@ impl Keeper {
             self.fresh.extend(&balance.taken);
             self.engine.queue.wake();
         }
+        self.desk.look_at_partitions();
         let (hold, taken) = (&self.hold, &balance.taken);
         self.engine.hands.gate.keep_partitions(|partition| hold.leases.holds(partition) && !taken.contains(&partition));
         self.fresh.retain(|partition| hold.leases.holds(*partition));

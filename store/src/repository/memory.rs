@@ -8,6 +8,7 @@ use domain::ids::RequestId;
 
 use super::{AppendRequest, Appended, DEFAULT_SHARD, EventRepository, RecordedRequest, StoreError};
 use crate::event::{RawEvent, event_id, metadata_text};
+use crate::tap::Told;
 use crate::wakeup::Wakeup;
 
 /// Events in memory, under the same promises.
@@ -98,7 +99,26 @@ fn skip(after: i64) -> usize {
 impl EventRepository for MemoryRepository {
     async fn append(&self, request: AppendRequest) -> Result<Appended, StoreError> {
         request.check()?;
-        let appended = self.log().append(request)?;
+        let (aggregate_type, aggregate_id) = (request.aggregate_type.clone(), request.aggregate_id.clone());
+        let (events, correlation_id) = (request.events.clone(), request.metadata.correlation_id);
+        let appended = {
+            let mut log = self.log();
+            let appended = log.append(request)?;
+            if !appended.repeated {
+                // Still under the lock, so that listeners hear commits in their order.
+                self.wakeup.tell_taps(DEFAULT_SHARD, (appended.first_position, appended.last_position), || {
+                    (appended.first_sequence..).zip(&events).map(|(sequence, event)| Told {
+                        aggregate_type: &aggregate_type,
+                        aggregate_id: &aggregate_id,
+                        event_type: &event.event_type,
+                        sequence,
+                        correlation_id,
+                        payload: event.payload(),
+                    })
+                });
+            }
+            appended
+        };
         self.wakeup.publish(DEFAULT_SHARD, appended.last_position);
         Ok(appended)
     }

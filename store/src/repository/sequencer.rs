@@ -220,6 +220,7 @@ impl Sequencer {
     }
 
     fn acknowledge(&mut self, accepted: Vec<(Pending, Appended)>) {
+        self.session.tell_taps(&accepted);
         let half = accepted.len() / 2;
         for (index, (waiting, appended)) in accepted.into_iter().enumerate() {
             if index == half {

@@ -17,6 +17,7 @@ use super::batch::{Batch, First, Pending, ShardHead, StreamKey};
 use super::memo::Memo;
 use super::statement::{self, Written, ids_of};
 use crate::error::StoreError;
+use crate::tap::Told;
 use crate::wakeup::Wakeup;
 use crate::writer::{Writer, WriterLease};
 
@@ -224,6 +225,24 @@ impl Session {
             }
         }
         Ok(written)
+    }
+
+    /// Tells those who listen to this process what `accepted` stored.
+    pub fn tell_taps(&self, accepted: &[(Pending, Appended)]) {
+        let (Some((_, first)), Some((_, last))) = (accepted.first(), accepted.last()) else { return };
+        self.wakeup.tell_taps(self.shard, (first.first_position, last.last_position), || {
+            accepted.iter().flat_map(|(waiting, appended)| {
+                let request = &waiting.prepared.request;
+                (appended.first_sequence..).zip(&request.events).map(|(sequence, event)| Told {
+                    aggregate_type: &request.aggregate_type,
+                    aggregate_id: &request.aggregate_id,
+                    event_type: &event.event_type,
+                    sequence,
+                    correlation_id: request.metadata.correlation_id,
+                    payload: event.payload(),
+                })
+            })
+        });
     }
 
     /// Tells readers of what was stored.

@@ -3,6 +3,7 @@
 //! Code between two calls must be a function of its input and of what the context returned: no clock, no randomness,
 //! no I/O of its own.
 
+mod step;
 mod waits;
 
 use std::collections::VecDeque;
@@ -19,10 +20,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::timeout;
 
+use super::desk::Attention;
 use super::error::{EngineError, StepError};
 use super::stream::{JobStream, Provenance};
+
+pub use step::StepContext;
 
 /// Why the code does not go on now.
 #[derive(Debug)]
@@ -80,6 +83,8 @@ pub(super) struct Shared {
     pub busy: AtomicUsize,
     stops: Mutex<VecDeque<Stop>>,
     pub children: Mutex<Vec<NewChild>>,
+    /// Tells when somebody else writes to the job.
+    attention: Option<Arc<Attention>>,
 }
 
 impl Shared {
@@ -99,15 +104,6 @@ pub struct Context {
 /// The context of cleanup steps: they also run while the job is being cancelled.
 pub type Cleanup = Context;
 
-/// What one attempt of a step knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepContext {
-    /// 1 is the first.
-    pub attempt: u32,
-    /// An earlier attempt began and its end is not recorded: look before you repeat a side effect.
-    pub unsettled: bool,
-}
-
 struct Busy<'a>(&'a AtomicUsize);
 
 impl<'a> Busy<'a> {
@@ -124,8 +120,14 @@ impl Drop for Busy<'_> {
 }
 
 impl Context {
-    pub(super) fn new(job_id: JobId, stream: JobStream, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self::in_mode(Mode::Runs, job_id, stream, clock, entropy)
+    pub(super) fn new(
+        job_id: JobId,
+        stream: JobStream,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        attention: Option<Arc<Attention>>,
+    ) -> Self {
+        Self::in_mode(Mode::Runs, job_id, stream, clock, entropy, attention)
     }
 
     pub(super) fn in_mode(
@@ -134,6 +136,7 @@ impl Context {
         stream: JobStream,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        attention: Option<Arc<Attention>>,
     ) -> Self {
         let shared = Arc::new(Shared {
             job_id,
@@ -148,6 +151,7 @@ impl Context {
             busy: AtomicUsize::new(0),
             stops: Mutex::default(),
             children: Mutex::default(),
+            attention,
         });
         Self { shared, cleans_up: false }
     }
@@ -182,6 +186,11 @@ impl Context {
             JobState::Cancelling => Err(StepError::Cancelled),
             _ => Ok(false),
         }
+    }
+
+    /// Whether new things are done here and now.
+    fn acts(&self, state: JobState) -> bool {
+        matches!(self.may_act(state), Ok(true))
     }
 
     /// The job that runs.
@@ -274,23 +283,30 @@ impl Context {
     {
         let index = self.take_index();
         let busy = Busy::new(&self.shared.busy);
-        let context = match self.begin_step(index, name, has_effects).await {
+        let (attempt, unsettled) = match self.begin_step(index, name, has_effects).await {
             Ok(Begun::Recorded(recorded)) => return read_recorded(recorded),
-            Ok(Begun::Execute(context)) => context,
+            Ok(Begun::Execute { attempt, unsettled }) => (attempt, unsettled),
             Err(Held::Cancelled) => return Err(StepError::Cancelled),
             Err(Held::Stop(stop)) => {
                 drop(busy);
                 return self.stop(stop).await;
             }
         };
-        let result = match timeout(policy.timeout, work(context)).await {
-            Ok(result) => result,
-            Err(_elapsed) => {
-                let seconds = policy.timeout.as_secs();
-                Err(StepError::failed("STEP_TIMEOUT", format!("an attempt took longer than {seconds} s")))
+        let pulse = policy.heartbeat.map(|_| Arc::default());
+        let cancel = self.shared.attention.is_some().then(|| self.clone());
+        let work = work(StepContext { attempt, unsettled, pulse: pulse.clone(), cancel });
+        let attempted = step::attempt(work, policy, pulse);
+        let result = if has_effects || self.cleans_up {
+            // What it does outside is not cut off in the middle; it may ask for itself.
+            attempted.await
+        } else {
+            tokio::select! {
+                biased;
+                result = attempted => result,
+                () = self.cancelled() => Err(StepError::Cancelled),
             }
         };
-        let ended = self.end_step(index, name, policy, context.attempt, &result).await;
+        let ended = self.end_step(index, name, policy, attempt, &result).await;
         drop(busy);
         match ended {
             Ok(()) => result,
@@ -322,7 +338,7 @@ impl Context {
                         return Err(Held::Stop(Stop::Interrupted));
                     }
                 }
-                Ok(Begun::Execute(StepContext { attempt, unsettled }))
+                Ok(Begun::Execute { attempt, unsettled })
             }
         }
     }
@@ -401,7 +417,7 @@ fn read_recorded<T: DeserializeOwned>(recorded: Result<Value, domain::job::StepF
 
 enum Begun {
     Recorded(Result<Value, domain::job::StepFailure>),
-    Execute(StepContext),
+    Execute { attempt: u32, unsettled: bool },
 }
 
 enum Held {

@@ -55,12 +55,15 @@ pub enum EngineError {
     NoSuchJob { job_id: domain::ids::JobId },
     #[error("this version has no workflow {workflow:?}; a worker that knows it has to run the job")]
     UnknownWorkflow { workflow: String },
+    /// The workflow's code does what it must not; the job cannot go on.
+    #[error("{message}")]
+    Broken { code: &'static str, message: String },
 }
 
 impl EngineError {
     /// Every code.
     pub const CODES: &'static [&'static str] =
-        &["ENGINE_STORE", "ENGINE_JOURNAL", "ENGINE_NO_SUCH_JOB", "ENGINE_UNKNOWN_WORKFLOW"];
+        &["ENGINE_STORE", "ENGINE_JOURNAL", "ENGINE_NO_SUCH_JOB", "ENGINE_UNKNOWN_WORKFLOW", "WORKFLOW_STALLED"];
 
     /// A stable code.
     #[must_use]
@@ -70,6 +73,7 @@ impl EngineError {
             Self::Journal(_) => "ENGINE_JOURNAL",
             Self::NoSuchJob { .. } => "ENGINE_NO_SUCH_JOB",
             Self::UnknownWorkflow { .. } => "ENGINE_UNKNOWN_WORKFLOW",
+            Self::Broken { code, .. } => code,
         }
     }
 }

@@ -4,7 +4,9 @@
 //! done, recorded durably, and returned. When jobs run, and where, is not decided here.
 
 mod context;
+pub mod desk;
 mod error;
+mod family;
 pub mod replay;
 mod runner;
 mod stream;
@@ -14,6 +16,6 @@ mod workflow;
 
 pub use context::{Cleanup, Context, StepContext};
 pub use error::{EngineError, StepError, WorkflowError};
-pub use runner::{Activation, Runner};
+pub use runner::{Activation, Assignment, Ran, Runner};
 pub use stream::{JobStream, Provenance};
 pub use workflow::{Registry, Workflow};

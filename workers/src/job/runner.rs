@@ -1,9 +1,11 @@
 //! One activation of a job: replay, go on as far as it goes, write, and say what ends the wait.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use cqrs_es::Aggregate;
 use domain::clock::Clock;
@@ -16,11 +18,16 @@ use serde_json::Value;
 use store::error::StoreError;
 use store::event::NewEvent;
 use store::repository::{AppendRequest, EventRepository};
+use tokio::time::Sleep;
 
 use super::context::{Context, NewChild, Stop};
+use super::desk::{Attention, Children, Seed};
 use super::error::{EngineError, WorkflowError};
 use super::stream::{JobStream, Provenance};
 use super::workflow::Registry;
+
+/// Code that waits longer for something which its context does not know of breaks the rules.
+const LONGEST_FOREIGN_WAIT: Duration = Duration::from_secs(10);
 
 /// How one activation of a job ended.
 #[derive(Debug, PartialEq)]
@@ -31,18 +38,48 @@ pub enum Activation {
     Waits { wakes: Vec<Wake>, started: Vec<JobId> },
 }
 
+/// What is to be run, and what is known of it.
+#[derive(Debug)]
+pub struct Assignment {
+    pub job_id: JobId,
+    pub provenance: Provenance,
+    /// The event that made the job, if nothing else is known to be written.
+    pub seed: Option<Seed>,
+    /// The children that are asked whether they have ended.
+    pub children: Children,
+    pub attention: Option<Arc<Attention>>,
+}
+
+impl Assignment {
+    /// A job of which nothing is known.
+    #[must_use]
+    pub const fn new(job_id: JobId, provenance: Provenance) -> Self {
+        Self { job_id, provenance, seed: None, children: Children::Unasked, attention: None }
+    }
+}
+
+/// What an activation came to, and who waits for that.
+#[derive(Debug, PartialEq)]
+pub struct Ran {
+    pub activation: Activation,
+    /// The job is over and was a child: its parent, and the child that the parent knows.
+    pub parent: Option<(JobId, JobId)>,
+}
+
 /// Runs jobs.
 #[derive(Clone)]
 pub struct Runner {
-    repository: Arc<dyn EventRepository>,
+    pub(super) repository: Arc<dyn EventRepository>,
     registry: Registry,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 enum Ended {
     Returned(Result<Value, WorkflowError>),
     Stopped(Vec<Stop>),
+    /// It waits for something that is not the context's.
+    Astray,
 }
 
 impl Runner {
@@ -95,21 +132,69 @@ impl Runner {
 
     /// Runs the job until it waits or is over.
     pub async fn activate(&self, job_id: JobId, provenance: Provenance) -> Result<Activation, EngineError> {
-        let repository = Arc::clone(&self.repository);
-        let mut stream = JobStream::open(repository, Arc::clone(&self.entropy), provenance.clone(), job_id).await?;
+        let assignment = Assignment { children: Children::All, ..Assignment::new(job_id, provenance) };
+        Ok(self.run(assignment).await?.activation)
+    }
+
+    /// As [`Runner::activate`], for whoever knows more of the job, and tells a parent of its child's end.
+    pub async fn run(&self, assignment: Assignment) -> Result<Ran, EngineError> {
+        let Assignment { job_id, provenance, seed, children, attention } = assignment;
+        let mut stream = self.open(job_id, provenance.clone(), seed).await?;
         match stream.job().state() {
             JobState::NotCreated => return Err(EngineError::NoSuchJob { job_id }),
             JobState::Pending => stream.decide(JobCommand::Start { at: self.clock.now() })?,
             JobState::Running | JobState::Cancelling => {}
-            state => return Ok(Activation::Settled { state, started: Vec::new() }),
+            state => {
+                let parent = self.parent_of(stream.job()).await?;
+                return Ok(Ran { activation: Activation::Settled { state, started: Vec::new() }, parent });
+            }
         }
-        let name = stream.job().workflow().to_owned();
-        let workflow =
-            self.registry.get(&name).ok_or_else(|| EngineError::UnknownWorkflow { workflow: name.clone() })?;
+        let name = stream.job().workflow();
+        let workflow = self.registry.get(name).cloned();
+        let workflow = workflow.ok_or_else(|| EngineError::UnknownWorkflow { workflow: name.to_owned() })?;
+        self.finish_children(&mut stream, &children).await?;
         let input = stream.job().input().clone();
-        let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy), attention);
         let ended = run(&context, workflow.start(context.clone(), input)).await;
-        self.settle(&context, ended, &provenance).await
+        let activation = self.settle(&context, ended, &provenance).await?;
+        let parent = match &activation {
+            Activation::Settled { .. } => self.parent_of(context.shared().stream.lock().await.job()).await?,
+            Activation::Waits { .. } => None,
+        };
+        Ok(Ran { activation, parent })
+    }
+
+    /// Ends the job with a failure that is not its code's own decision.
+    pub async fn fail(
+        &self,
+        job_id: JobId,
+        code: &str,
+        message: &str,
+        provenance: Provenance,
+    ) -> Result<Ran, EngineError> {
+        let mut stream = self.open(job_id, provenance, None).await?;
+        let (code, message, at) = (code.to_owned(), message.to_owned(), self.clock.now());
+        if stream.job().state() == JobState::Pending {
+            stream.decide(JobCommand::Start { at })?;
+        }
+        // Somebody else may have ended it.
+        if stream.decide(JobCommand::Fail { code, message, at }).is_ok() {
+            stream.write().await?;
+        }
+        let parent = self.parent_of(stream.job()).await?;
+        Ok(Ran { activation: Activation::Settled { state: stream.job().state(), started: Vec::new() }, parent })
+    }
+
+    async fn open(&self, job_id: JobId, provenance: Provenance, seed: Option<Seed>) -> Result<JobStream, StoreError> {
+        let (repository, entropy) = (Arc::clone(&self.repository), Arc::clone(&self.entropy));
+        if let Some(Seed { payload, correlation_id }) = seed {
+            let provenance = Provenance { correlation_id, ..provenance.clone() };
+            let (repository, entropy) = (Arc::clone(&repository), Arc::clone(&entropy));
+            if let Some(stream) = JobStream::seeded(repository, entropy, provenance, job_id, &payload) {
+                return Ok(stream);
+            }
+        }
+        JobStream::open(repository, entropy, provenance, job_id).await
     }
 
     async fn settle(
@@ -124,6 +209,11 @@ impl Runner {
         match ended {
             Ended::Returned(result) => {
                 started.extend(self.end(context, &mut stream, result, provenance).await?);
+            }
+            Ended::Astray => {
+                let seconds = LONGEST_FOREIGN_WAIT.as_secs();
+                let message = format!("the code waited for {seconds} s for something that its context does not know");
+                return Err(EngineError::Broken { code: "WORKFLOW_STALLED", message });
             }
             Ended::Stopped(stops) => {
                 for stop in stops {
@@ -222,15 +312,21 @@ async fn run(
     mut code: futures_util::future::BoxFuture<'static, Result<Value, WorkflowError>>,
 ) -> Ended {
     let shared = context.shared();
+    let mut astray: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|task| {
         if let Poll::Ready(result) = code.as_mut().poll(task) {
             return Poll::Ready(Ended::Returned(result));
         }
+        if shared.busy.load(Ordering::Acquire) > 0 {
+            astray = None;
+            return Poll::Pending;
+        }
         let mut stops = shared.stops();
-        if shared.busy.load(Ordering::Acquire) == 0 && !stops.is_empty() {
+        if !stops.is_empty() {
             return Poll::Ready(Ended::Stopped(stops.drain(..).collect()));
         }
-        Poll::Pending
+        let patience = astray.get_or_insert_with(|| Box::pin(tokio::time::sleep(LONGEST_FOREIGN_WAIT)));
+        patience.as_mut().poll(task).map(|()| Ended::Astray)
     })
     .await
 }

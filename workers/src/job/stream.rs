@@ -19,6 +19,8 @@ use store::repository::{AppendRequest, EventRepository, MemoryRepository};
 
 use super::error::EngineError;
 
+/// Most histories fit into the first page, which is read together with those of others.
+const FIRST_PAGE: i64 = 200;
 const PAGE: i64 = 5_000;
 
 /// Who writes, and why.
@@ -54,7 +56,33 @@ impl JobStream {
         provenance: Provenance,
         job_id: JobId,
     ) -> Result<Self, StoreError> {
-        let mut stream = Self {
+        let mut stream = Self::unread(repository, entropy, provenance, job_id);
+        stream.read_on().await?;
+        Ok(stream)
+    }
+
+    /// The job with the event that made it, if that is all that was written; whether it is shows at the first write.
+    pub(super) fn seeded(
+        repository: Arc<dyn EventRepository>,
+        entropy: Arc<dyn Entropy>,
+        provenance: Provenance,
+        job_id: JobId,
+        created: &str,
+    ) -> Option<Self> {
+        let created: JobEvent = serde_json::from_str(created).ok()?;
+        let mut stream = Self::unread(repository, entropy, provenance, job_id);
+        stream.job.apply(created);
+        stream.sequence = 1;
+        Some(stream)
+    }
+
+    fn unread(
+        repository: Arc<dyn EventRepository>,
+        entropy: Arc<dyn Entropy>,
+        provenance: Provenance,
+        job_id: JobId,
+    ) -> Self {
+        Self {
             repository,
             entropy,
             provenance,
@@ -64,9 +92,7 @@ impl JobStream {
             unwritten: Vec::new(),
             events: Vec::new(),
             last_position: 0,
-        };
-        stream.read_on().await?;
-        Ok(stream)
+        }
     }
 
     /// A stream of `job` that is nowhere: what is decided on it goes nowhere.
@@ -189,8 +215,9 @@ impl JobStream {
     async fn read_on(&mut self) -> Result<(), StoreError> {
         let decoder = Decoder::<Job>::default();
         let id = self.job_id.to_string();
+        let mut limit = FIRST_PAGE;
         loop {
-            let page = self.repository.raw_stream(Job::TYPE, &id, self.sequence, PAGE).await?;
+            let page = self.repository.raw_stream(Job::TYPE, &id, self.sequence, limit).await?;
             let Some(last) = page.last() else { return Ok(()) };
             if let Some(first) = page.first().filter(|first| first.sequence == 1) {
                 self.provenance.causation_id = first.event_id;
@@ -201,9 +228,10 @@ impl JobStream {
             let events = page.iter().map(|raw| decoder.decode(raw)).collect::<Result<Vec<_>, _>>()?;
             self.sequence = last.sequence;
             self.job = fold(std::mem::take(&mut self.job), events);
-            if i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE {
+            if i64::try_from(page.len()).unwrap_or(i64::MAX) < limit {
                 return Ok(());
             }
+            limit = PAGE;
         }
     }
 }

@@ -72,6 +72,13 @@ impl Registry {
         self
     }
 
+    /// Adds all of `others`; of two with one name theirs counts.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The workflow of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Workflow> {

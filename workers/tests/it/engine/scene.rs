@@ -577,5 +577,8 @@ pub fn parts(pool: &PgPool, node: &Node, vault: &Vault, url: &str, clock: Arc<Te
         platform: Arc::new(Gateway::try_new(gateway).expect("a valid configuration")),
         clock,
         entropy: Arc::new(TestEntropy),
+        repository: Arc::clone(&node.repository),
+        wakeup: node.wakeup.clone(),
+        workflows: workers::job::Registry::default(),
     }
 }
