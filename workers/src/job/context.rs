@@ -188,11 +188,6 @@ impl Context {
         }
     }
 
-    /// Whether new things are done here and now.
-    fn acts(&self, state: JobState) -> bool {
-        matches!(self.may_act(state), Ok(true))
-    }
-
     /// The job that runs.
     #[must_use]
     pub fn job_id(&self) -> JobId {

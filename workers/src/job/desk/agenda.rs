@@ -96,12 +96,19 @@ pub(super) struct Turn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is looked at again at `due`.
-    Sleeps { due: i64 },
+    Sleeps {
+        due: i64,
+    },
     /// Nothing more happens by itself.
     Gone,
     /// As `Sleeps`, after a fault; it counts failures.
-    Failed { due: i64 },
-    Parked { code: &'static str, message: String },
+    Failed {
+        due: i64,
+    },
+    Parked {
+        code: &'static str,
+        message: String,
+    },
     /// It was taken away in the middle and is to run again.
     Broken,
 }
@@ -485,9 +492,9 @@ impl Agenda {
             return Some(Held::EnginePaused);
         }
         let running = self.lines.get(&bot).map_or(0, Line::running);
-        self.limits.holds_back(bot, running).or_else(|| {
-            (self.running.len() >= self.limits.max_running).then_some(Held::ProcessLimit)
-        })
+        self.limits
+            .holds_back(bot, running)
+            .or_else(|| (self.running.len() >= self.limits.max_running).then_some(Held::ProcessLimit))
     }
 
     /// Why the job does not go on now, if it is a limit that keeps it.

@@ -65,8 +65,5 @@ impl LiveSource for LogSource {
 }
 
 fn is_end(event_type: &str) -> bool {
-    matches!(
-        event_type,
-        "JobCompleted" | "JobFailed" | "JobCancelled" | "JobTerminated" | "JobContinuedAsNew"
-    )
+    matches!(event_type, "JobCompleted" | "JobFailed" | "JobCancelled" | "JobTerminated" | "JobContinuedAsNew")
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "failpoints")]
 mod crash;
+mod desk;
 mod flow;
 mod login;
 mod policy;

@@ -99,6 +99,10 @@ impl Workers {
         self.node.writer.retire().await.expect("the database answers");
     }
 
+    pub fn desk(&self) -> workers::job::desk::DeskHandle {
+        self.handle.desk()
+    }
+
     /// As a crash: everything of it ends at once, and its lease is left to run out.
     pub async fn kill(self) {
         self.handle.abort().await;
@@ -153,9 +157,15 @@ impl World {
     }
 
     pub async fn workers_with(&self, config: WorkerConfig) -> Workers {
+        self.workers_knowing(config, workers::job::Registry::default()).await
+    }
+
+    /// Workers that know workflows beside the product's own.
+    pub async fn workers_knowing(&self, config: WorkerConfig, workflows: workers::job::Registry) -> Workers {
         let pool = self.database.pool();
         let node = Node::start(pool, "workers").await;
         let parts = parts(pool, &node, &self.vault, &self.sandbox.url(), self.clock.clone());
+        let parts = WorkerParts { workflows, ..parts };
         Workers { handle: Supervisor::start(config, parts), node }
     }
 
