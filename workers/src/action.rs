@@ -17,6 +17,8 @@ use crate::connection_test::{self, Gatekeeping};
 use crate::errand::{Errand, Told};
 use crate::fault::Fault;
 use crate::link::Link;
+#[cfg(feature = "failpoints")]
+use crate::mutation::Mutation;
 use crate::perform::{perform, requests_of};
 use crate::platform::{PlatformError, Sent, WriteAnswer};
 use crate::reconcile::{self, Reconciled, outcome_name};
@@ -90,6 +92,10 @@ pub(crate) async fn perform_action(errand: &Errand, action: &Planned) -> Result<
         Gatekeeping::Open(link) => link,
         Gatekeeping::Closed(not_now) => return Ok(not_now.into()),
     };
+    #[cfg(feature = "failpoints")]
+    if mode == Mode::Live && errand.hands.config.has_bug(Mutation::CallBeforeReserve) {
+        return call_before_reserve(errand, &link, action).await;
+    }
     match reserve(errand, action).await? {
         Reserved::Now(Mode::DryRun) => simulate(errand, action).await,
         Reserved::Now(Mode::Live) => call(errand, &link, action).await,
@@ -211,11 +217,18 @@ async fn simulate(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, 
 
 async fn call(errand: &Errand, link: &Link<'_>, action: &Planned) -> Result<Answer<Settled>, Fault> {
     errand.reach("action.before_call").await;
+    #[cfg(feature = "failpoints")]
+    if errand.hands.config.has_bug(Mutation::RecordBeforeCall) {
+        let outcome = Outcome::Performed { evidence: "ASSUMED".to_owned() };
+        reconcile::settle(errand, action.action_id, outcome).await?;
+    }
     let answer = perform(link, action).await;
     errand.reach("action.called").await;
     let outcome = match answer {
         Ok(WriteAnswer::Confirmed) => Outcome::Performed { evidence: "ANSWERED".to_owned() },
         Ok(WriteAnswer::Unconfirmed) => return unknown(errand, action).await,
+        #[cfg(feature = "failpoints")]
+        Err(error) if errand.hands.config.has_bug(Mutation::BelieveSilence) => without_effect(&error),
         Err(error) if error.sent == Sent::MaybeSent => {
             report(errand, action, &error).await?;
             return unknown(errand, action).await;
@@ -226,6 +239,20 @@ async fn call(errand: &Errand, link: &Link<'_>, action: &Planned) -> Result<Answ
     reconcile::settle(errand, action.action_id, outcome.clone()).await?;
     errand.reach("action.recorded").await;
     after(errand, action, &outcome).await
+}
+
+/// The bug of this name.
+#[cfg(feature = "failpoints")]
+async fn call_before_reserve(errand: &Errand, link: &Link<'_>, action: &Planned) -> Result<Answer<Settled>, Fault> {
+    let _ = perform(link, action).await;
+    match reserve(errand, action).await? {
+        Reserved::Now(_) => {
+            let outcome = Outcome::Performed { evidence: "ANSWERED".to_owned() };
+            reconcile::settle(errand, action.action_id, outcome.clone()).await?;
+            after(errand, action, &outcome).await
+        }
+        Reserved::Instead(answer) => Ok(answer),
+    }
 }
 
 /// A failure after which the write surely had no effect: the platform said no, or was never asked.

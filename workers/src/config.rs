@@ -36,6 +36,17 @@ pub struct WorkerConfig {
     pub source_pages: u32,
     /// Where tests stop the workers; nothing in production.
     pub failpoints: Failpoints,
+    /// The bug that a test plants.
+    #[cfg(feature = "failpoints")]
+    pub mutation: Option<crate::mutation::Mutation>,
+}
+
+#[cfg(feature = "failpoints")]
+impl WorkerConfig {
+    /// Whether a test has planted this bug.
+    pub(crate) fn has_bug(&self, mutation: crate::mutation::Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
 }
 
 impl WorkerConfig {
@@ -56,6 +67,8 @@ impl WorkerConfig {
             session_lifetime: TimeDelta::days(90),
             source_pages: 10,
             failpoints: Failpoints::default(),
+            #[cfg(feature = "failpoints")]
+            mutation: None,
         }
     }
 }

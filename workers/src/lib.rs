@@ -24,10 +24,14 @@ mod jobs;
 mod link;
 mod login;
 mod look;
+#[cfg(feature = "failpoints")]
+mod mutation;
 mod perform;
 pub mod platform;
 mod reconcile;
 mod secrets;
+#[cfg(feature = "failpoints")]
+pub mod simulation;
 mod supervisor;
 mod takeover;
 mod workflow;

@@ -46,6 +46,11 @@ pub(crate) async fn reconcile(errand: &Errand, bot: &Bot, open: &Reservation) ->
         // A dry run calls nothing, so there is nothing to find out.
         return settle(errand, open.action_id, Outcome::Simulated).await;
     }
+    #[cfg(feature = "failpoints")]
+    if errand.hands.config.has_bug(crate::mutation::Mutation::SkipProbe) {
+        let outcome = Outcome::Failed { class: FailureClass::Transport, code: "NOT_LOOKED".to_owned() };
+        return settle(errand, open.action_id, outcome).await;
+    }
     let hands = &errand.hands;
     if let Some(wait) = hands.doubts.wait(open.action_id, Instant::now()) {
         return Ok(Reconciled::Later(hands.after(wait)));

@@ -51,6 +51,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use fault::{Fault, FaultKind};
 pub use in_process::InProcess;
+pub(crate) use world::Rng;
 pub use ledger::{LedgerEntry, LedgerOutcome, LedgerTotals};
 use server::Server;
 

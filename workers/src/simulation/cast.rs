@@ -1,0 +1,168 @@
+//! Who plays: a bot that was linked, logged in, tested and enabled, with a campaign.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use domain::bot::{Bot, BotCommand, Limits, Mode, WorkingHours};
+use domain::campaign::{Campaign, CampaignCommand, Draft, DraftSource, HashtagTab, Module};
+use domain::clock::Clock;
+use domain::decide::Decide;
+use domain::entropy::Entropy;
+use domain::ids::{AccountId, BotId, CampaignId, EnablementId, JobId, RequestId, SecretId, UserId};
+use domain::metadata::{Actor, Metadata};
+use domain::plan::Plan;
+use store::command_bus::{CommandBus, ExecuteError};
+
+use crate::fault::Fault;
+use crate::hands::Sessions;
+use crate::platform::sandbox::{PASSWORD, Rng};
+use crate::platform::{Call, Deadline, LoginCredentials, Platform, SessionBlob, SessionId};
+use crate::secrets::Session;
+
+/// The sessions of all bots.
+#[derive(Default)]
+pub(super) struct OpenSessions(Mutex<HashMap<SecretId, (SessionId, SessionBlob)>>);
+
+#[async_trait]
+impl Sessions for OpenSessions {
+    async fn session(&self, _user: UserId, secret: SecretId) -> Result<Option<Session>, Fault> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(kept.get(&secret).map(|(id, blob)| Session { id: id.clone(), blob: blob.clone() }))
+    }
+}
+
+/// One bot and what it is to do.
+#[derive(Debug, Clone)]
+pub(super) struct Player {
+    pub(super) bot_id: BotId,
+    pub(super) account: String,
+    pub(super) campaigns: Vec<CampaignId>,
+    pub(super) enablement: EnablementId,
+}
+
+/// What brings the bots on.
+pub(super) struct Casting<'a> {
+    pub(super) bus: &'a CommandBus,
+    pub(super) platform: &'a dyn Platform,
+    pub(super) sessions: &'a OpenSessions,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) entropy: &'a dyn Entropy,
+}
+
+impl Casting<'_> {
+    fn metadata(&self, bot_id: BotId) -> Metadata {
+        let request = RequestId::from_uuid(self.entropy.uuid());
+        Metadata::root(request, Actor::User(bot_id.owner()), self.clock.now())
+    }
+
+    /// Tells an aggregate something, as its person would; a refusal is the person's bad luck.
+    pub(super) async fn tell<A: Decide>(&self, bot_id: BotId, id: &str, command: A::Command) -> bool
+    where
+        A::Command: Clone,
+    {
+        let metadata = self.metadata(bot_id);
+        loop {
+            match self.bus.execute::<A>(id, command.clone(), &metadata).await {
+                Ok(_) => return true,
+                Err(ExecuteError::Refused(_)) => return false,
+                Err(ExecuteError::Store(_)) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    async fn bot(&self, bot_id: BotId, command: BotCommand) -> bool {
+        self.tell::<Bot>(bot_id, &bot_id.to_string(), command).await
+    }
+
+    /// Brings a bot on: linked, logged in, tested and enabled in earnest, past its warm-up or not.
+    pub(super) async fn bring_on(&self, account: &str, rng: &mut Rng) -> Player {
+        let bot_id = BotId::from_uuid(self.entropy.uuid());
+        let at = || self.clock.now();
+        self.bot(bot_id, BotCommand::Initialize { bot_id, at: at() }).await;
+        let link = BotCommand::LinkAccount {
+            account_id: AccountId::from_uuid(self.entropy.uuid()),
+            username: account.to_owned(),
+            zone: chrono_tz::UTC,
+            password: SecretId::from_uuid(self.entropy.uuid()),
+            consent: "yes".to_owned(),
+            at: at(),
+        };
+        self.bot(bot_id, link).await;
+        let hours = WorkingHours { from: 0, until: 24 };
+        self.bot(bot_id, BotCommand::ChangeLimits { limits: Limits { hours, ..Limits::default() }, at: at() }).await;
+        self.bot(bot_id, BotCommand::RequestLogin { verification_code: None, at: at() }).await;
+        self.log_in(bot_id, account).await;
+        self.bot(bot_id, BotCommand::RecordConnectionVerified { at: at() }).await;
+        let mut campaigns = Vec::new();
+        for _ in 0..rng.between(1, 2) {
+            campaigns.push(self.campaign(bot_id, rng).await);
+        }
+        let enablement = self.enable(bot_id, &campaigns, rng).await;
+        Player { bot_id, account: account.to_owned(), campaigns, enablement }
+    }
+
+    async fn log_in(&self, bot_id: BotId, account: &str) {
+        let call = || Call::service(Deadline::NONE);
+        let Ok(session) = self.platform.login(call(), &LoginCredentials::new(account, PASSWORD)).await else { return };
+        let Ok(view) = self.platform.account(call(), &session).await else { return };
+        let Ok(blob) = self.platform.export_session(call(), &session).await else { return };
+        let secret = SecretId::from_uuid(self.entropy.uuid());
+        self.sessions.0.lock().unwrap_or_else(PoisonError::into_inner).insert(secret, (session, blob));
+        let at = self.clock.now();
+        let success = BotCommand::RecordLoginSuccess {
+            attempt: 1,
+            platform_pk: view.pk.to_string(),
+            session: secret,
+            key_id: "simulated".to_owned(),
+            session_expires_at: at + TimeDelta::days(90),
+            at,
+        };
+        self.bot(bot_id, success).await;
+    }
+
+    async fn campaign(&self, bot_id: BotId, rng: &mut Rng) -> CampaignId {
+        let campaign_id = CampaignId::from_uuid(self.entropy.uuid());
+        let module = if rng.one_in(2) { Module::Like } else { Module::Follow };
+        let source = DraftSource::Hashtag { name: "handmade".to_owned(), tab: HashtagTab::Recent };
+        let max_targets = u32::try_from(rng.between(1, 3)).unwrap_or(1);
+        let draft = Draft { name: "simulated".to_owned(), module, source, max_targets };
+        let define = CampaignCommand::Define { campaign_id, bot_id, draft, at: self.clock.now() };
+        self.tell::<Campaign>(bot_id, &campaign_id.to_string(), define).await;
+        campaign_id
+    }
+
+    async fn enable(&self, bot_id: BotId, ids: &[CampaignId], rng: &mut Rng) -> EnablementId {
+        // Half of the bots are past the first week.
+        let at = self.clock.now() - if rng.one_in(2) { TimeDelta::days(8) } else { TimeDelta::zero() };
+        let enablement_id = EnablementId::from_uuid(self.entropy.uuid());
+        let Ok(bot) = self.bus.load::<Bot>(&bot_id.to_string()).await else { return enablement_id };
+        let Some(account) = bot.state.account() else { return enablement_id };
+        let mut campaigns = Vec::new();
+        for id in ids {
+            if let Ok(campaign) = self.bus.load::<Campaign>(&id.to_string()).await {
+                campaigns.push(campaign.state);
+            }
+        }
+        let plan = Plan::new(account.account_id, bot.state.limits_at(at).clone(), campaigns.iter().map(AsRef::as_ref));
+        let mode = if rng.one_in(8) { Mode::DryRun } else { Mode::Live };
+        let authorize = BotCommand::AuthorizeAutomation {
+            plan_hash: plan.hash(),
+            campaigns: plan.campaign_ids(),
+            mode,
+            dry_run_waived: true,
+            at,
+        };
+        self.bot(bot_id, authorize).await;
+        let (confirmed, current) = (plan.hash(), plan.hash());
+        self.bot(bot_id, BotCommand::EnableAutomation { enablement_id, confirmed, current, at }).await;
+        enablement_id
+    }
+}
+
+/// The jobs of an actor's campaigns.
+pub(super) fn jobs_of(actor: &Player) -> Vec<(JobId, CampaignId)> {
+    let run_of = projections::reactor::automation::run_of;
+    actor.campaigns.iter().map(|campaign| (run_of(actor.enablement, *campaign), *campaign)).collect()
+}

@@ -1,0 +1,52 @@
+//! A deterministic simulation of the engine: real workflows over the memory store, a virtual clock and the sandbox in the
+//! same process, while a seed decides what goes wrong. The same seed gives the same history, to the byte.
+//!
+//! What goes wrong: a crash at any await, a process that goes on after it has lost its hold, an append that is lost or whose
+//! answer is, a call whose request or reply is lost or late, refusals of every class, sessions that are forgotten, a clock
+//! that jumps, and people who pause, resume, signal and cancel at any time. In the end everything is repaired, everything
+//! has to come to its end, and the books have to agree with the platform's own.
+
+mod books;
+mod clock;
+mod cast;
+mod process;
+mod repository;
+mod stage;
+
+use chrono::TimeDelta;
+
+pub use crate::mutation::Mutation;
+pub use books::Breach;
+
+/// What a seed came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub seed: u64,
+    /// Every event of the log and every entry of the platform's ledger, as one text: two runs of a seed give the same.
+    pub log: String,
+    /// What was promised and did not hold.
+    pub breaches: Vec<Breach>,
+    /// How long it took by the engine's clock.
+    pub simulated: TimeDelta,
+    pub figures: Figures,
+}
+
+/// How much happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub events: usize,
+    pub writes: usize,
+    pub crashes: u32,
+    pub zombies: u32,
+    pub faults: u32,
+}
+
+/// Simulates `seed`; with a `mutation`, on an engine with that bug in it.
+///
+/// # Panics
+///
+/// When the simulation itself cannot be set up.
+#[must_use]
+pub fn simulate(seed: u64, mutation: Option<Mutation>) -> Outcome {
+    stage::play(seed, mutation)
+}
