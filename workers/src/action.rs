@@ -293,13 +293,30 @@ async fn unknown(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, F
     }
 }
 
-/// The action was settled before, by this step or by whoever had the bot in between: what follows from it still has to.
+/// The action was settled before: by another run, or by this step or whoever had the bot in between. Then what follows
+/// from it still has to.
 async fn known(errand: &Errand, action: &Planned) -> Result<Answer<Settled>, Fault> {
+    if reserved_by(errand, action.action_id).await?.is_some_and(|run| run != action.run_id) {
+        let outcome = "DONE_BY_ANOTHER_RUN".to_owned();
+        return Ok(Answer::Done(Settled { outcome, class: None, code: None, next_at: None }));
+    }
     match reconcile::recorded(errand, action.action_id).await? {
         Some(outcome) => after(errand, action, &outcome).await,
         // A person's unlinking settles without a record.
         None => Ok(Answer::Done(Settled { outcome: "KNOWN".to_owned(), class: None, code: None, next_at: None })),
     }
+}
+
+/// The run that an action was reserved for.
+async fn reserved_by(errand: &Errand, action: ActionId) -> Result<Option<RunId>, Fault> {
+    for ask in 0..MOST_ASKS {
+        match errand.first_event(Errand::of_action(action, &format!("reserve:{ask}"))).await? {
+            Some(BotEvent::ActionReserved { run_id, .. }) => return Ok(Some(run_id)),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(None)
 }
 
 /// What follows from a settled action for its run.

@@ -4,6 +4,7 @@ use domain::ids::{JobId, RequestId, derive};
 use domain::job::{Job, JobCommand, Origin};
 use serde_json::Value;
 use store::command_bus::ExecuteError;
+use store::command_queue::QueueError;
 
 use crate::disposition::Disposition;
 use crate::engine::Engine;
@@ -66,8 +67,8 @@ async fn each(
 
 /// The read model may be a moment behind; a job that it does not know yet looks at its bot before it acts.
 async fn live_of_bot(engine: &Engine, errand: &Errand) -> Result<Vec<JobId>, Fault> {
-    let _ = (engine, errand);
-    Ok(Vec::new())
+    let live = projections::jobs::live_of_bot(&engine.pool, errand.bot_id()).await.map_err(QueueError::from)?;
+    Ok(live.into_iter().map(|job| job.job_id).collect())
 }
 
 /// Tells a job something once for this command; `false` when it does not take it, because it is over or was told.

@@ -8,6 +8,7 @@ use domain::bot::{ActionKind, Bot, BotEvent, BotState, Limits, Mode, Settlement}
 use domain::ids::{ActionId, BotId, JobId};
 use store::event::RawEvent;
 
+use super::cast::Player;
 use crate::platform::sandbox::{LedgerEntry, LedgerOutcome};
 
 /// What was promised and did not hold.
@@ -49,9 +50,9 @@ enum Ended {
 }
 
 /// The books of one bot.
-pub(super) fn balance(bot_id: BotId, events: &[RawEvent], ledger: &[LedgerEntry]) -> Vec<Breach> {
+pub(super) fn balance(player: &Player, events: &[RawEvent], ledger: &[LedgerEntry]) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    let (reserved, bot) = reservations(bot_id, events, &mut breaches);
+    let (reserved, bot) = reservations(player.bot_id, events, &mut breaches);
     for (action, entry) in &reserved {
         let may_be_open = entry.outcomes == 0 && bot.login().session.is_none();
         if entry.outcomes != 1 && !may_be_open {
@@ -59,16 +60,12 @@ pub(super) fn balance(bot_id: BotId, events: &[RawEvent], ledger: &[LedgerEntry]
         }
     }
     against_the_ledger(&reserved, ledger, &mut breaches);
-    within_limits(&reserved, &mut breaches);
+    within_limits(&player.limits, &reserved, &mut breaches);
     breaches
 }
 
 /// Every action that was reserved, by what the bot's events say, and the bot as they leave it.
-fn reservations(
-    bot_id: BotId,
-    events: &[RawEvent],
-    breaches: &mut Vec<Breach>,
-) -> (BTreeMap<ActionId, Reserved>, Bot) {
+fn reservations(bot_id: BotId, events: &[RawEvent], breaches: &mut Vec<Breach>) -> (BTreeMap<ActionId, Reserved>, Bot) {
     let id = bot_id.to_string();
     let mut bot = Bot::default();
     let mut reserved: BTreeMap<ActionId, Reserved> = BTreeMap::new();
@@ -133,12 +130,12 @@ fn against_the_ledger(reserved: &BTreeMap<ActionId, Reserved>, ledger: &[LedgerE
     }
 }
 
-/// The usual limits of a day, and the shortest pause.
-fn within_limits(reserved: &BTreeMap<ActionId, Reserved>, breaches: &mut Vec<Breach>) {
+/// The limits of a day, and the shortest pause.
+fn within_limits(limits: &Limits, reserved: &BTreeMap<ActionId, Reserved>, breaches: &mut Vec<Breach>) {
     let mut live: Vec<&Reserved> = reserved.values().filter(|entry| entry.mode == Mode::Live).collect();
     live.sort_by_key(|entry| entry.at);
     for (index, entry) in live.iter().enumerate() {
-        let limit = usize::try_from(Limits::default().of(entry.kind.into())).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limits.of(entry.kind.into())).unwrap_or(usize::MAX);
         let day = live[..=index].iter().filter(|it| it.kind == entry.kind && entry.at - it.at < TimeDelta::days(1));
         let too_soon = index > 0 && entry.at - live[index - 1].at < TimeDelta::seconds(60);
         if day.count() > limit || too_soon {

@@ -1,7 +1,7 @@
 //! Who plays: a bot that was linked, logged in, tested and enabled, with a campaign.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -40,6 +40,7 @@ pub(super) struct Player {
     pub(super) account: String,
     pub(super) campaigns: Vec<CampaignId>,
     pub(super) enablement: EnablementId,
+    pub(super) limits: Limits,
 }
 
 /// What brings the bots on.
@@ -90,8 +91,8 @@ impl Casting<'_> {
             at: at(),
         };
         self.bot(bot_id, link).await;
-        let hours = WorkingHours { from: 0, until: 24 };
-        self.bot(bot_id, BotCommand::ChangeLimits { limits: Limits { hours, ..Limits::default() }, at: at() }).await;
+        let limits = limits(rng);
+        self.bot(bot_id, BotCommand::ChangeLimits { limits: limits.clone(), at: at() }).await;
         self.bot(bot_id, BotCommand::RequestLogin { verification_code: None, at: at() }).await;
         self.log_in(bot_id, account).await;
         self.bot(bot_id, BotCommand::RecordConnectionVerified { at: at() }).await;
@@ -100,7 +101,7 @@ impl Casting<'_> {
             campaigns.push(self.campaign(bot_id, rng).await);
         }
         let enablement = self.enable(bot_id, &campaigns, rng).await;
-        Player { bot_id, account: account.to_owned(), campaigns, enablement }
+        Player { bot_id, account: account.to_owned(), campaigns, enablement, limits }
     }
 
     async fn log_in(&self, bot_id: BotId, account: &str) {
@@ -159,6 +160,16 @@ impl Casting<'_> {
         self.bot(bot_id, BotCommand::EnableAutomation { enablement_id, confirmed, current, at }).await;
         enablement_id
     }
+}
+
+/// The usual limits, or such as make a few actions take days.
+fn limits(rng: &mut Rng) -> Limits {
+    let hours = WorkingHours { from: 0, until: 24 };
+    if rng.one_in(3) {
+        return Limits { hours, ..Limits::default() };
+    }
+    let mut few = || u32::try_from(rng.between(1, 2)).unwrap_or(1);
+    Limits { hours, like: few(), follow: few(), ..Limits::default() }
 }
 
 /// The jobs of an actor's campaigns.

@@ -7,8 +7,8 @@
 //! has to come to its end, and the books have to agree with the platform's own.
 
 mod books;
-mod clock;
 mod cast;
+mod clock;
 mod process;
 mod repository;
 mod stage;

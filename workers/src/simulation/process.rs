@@ -97,11 +97,6 @@ impl Process {
         Provenance { actor, correlation_id: id, causation_id: id, held_epoch: Some(self.epoch) }
     }
 
-    /// The jobs that are not over, as far as this process knows.
-    pub(super) fn jobs(&self) -> Vec<JobId> {
-        self.agenda.keys().copied().chain(self.busy.iter().copied()).collect()
-    }
-
     /// The earliest instant at which a job is due.
     pub(super) fn next_due(&self) -> Option<DateTime<Utc>> {
         self.agenda.values().flatten().min().copied()

@@ -1,7 +1,7 @@
 //! The play: a storm of things that go wrong, then calm, then the end, then the books.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,14 +23,16 @@ use super::clock::{Seeded, VirtualClock};
 use super::process::{Common, Process, Running};
 use super::repository::FaultyRepository;
 use super::{Figures, Mutation, Outcome};
-use crate::platform::sandbox::{Fault, FaultKind, InProcess, Rng, SandboxConfig};
+use crate::platform::sandbox::{Fault, FaultKind, InProcess, LoginKind, Rng, SandboxConfig, World};
 use crate::platform::{Gateway, GatewayConfig};
 
 /// Rounds of the storm, and rounds after which nothing should be left to do.
 const STORM: u32 = 260;
 const MOST_ROUNDS: u32 = 20_000;
-/// People who log in without more.
-const ACCOUNTS: [&str; 2] = ["demo.account", "two.factor"];
+/// The platform as every play finds it: it takes longer to make than most plays.
+static WORLD: OnceLock<World> = OnceLock::new();
+/// Most bots of one play.
+const MOST_BOTS: u64 = 2;
 
 /// Plays `seed` to its end.
 pub(super) fn play(seed: u64, mutation: Option<Mutation>) -> Outcome {
@@ -63,8 +65,9 @@ impl Stage {
     async fn set(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut rng = Rng::new(seed);
         let clock = Arc::new(VirtualClock::new());
-        let config = SandboxConfig { seed: 1, latency: Duration::from_millis(200), ..SandboxConfig::new(clock.clone()) };
-        let sandbox = InProcess::open(&config).unwrap_or_else(|error| panic!("the sandbox does not open: {error}"));
+        let config =
+            SandboxConfig { seed: 1, latency: Duration::from_millis(200), ..SandboxConfig::new(clock.clone()) };
+        let sandbox = InProcess::of(WORLD.get_or_init(|| World::seeded(1, clock.now())).clone(), &config);
         let mut gateway = GatewayConfig::new("http://simulated");
         gateway.read_retry_delays = [5, 30].map(Duration::from_secs).to_vec();
         let gateway = Gateway::over(Arc::new(sandbox.clone()), gateway)
@@ -111,9 +114,9 @@ impl Stage {
 
     async fn bring_on(&mut self) {
         let mut rng = self.rng.clone();
-        let count = usize::try_from(rng.between(1, 2)).unwrap_or(1);
-        for account in ACCOUNTS.iter().take(count) {
-            let player = self.casting().bring_on(account, &mut rng).await;
+        let count = usize::try_from(rng.between(1, MOST_BOTS)).unwrap_or(1);
+        for account in accounts().into_iter().take(count) {
+            let player = self.casting().bring_on(&account, &mut rng).await;
             for (job, campaign_id) in jobs_of(&player) {
                 let input = json!({ "campaign_id": campaign_id, "enablement_id": player.enablement });
                 let origin = Origin::Campaign { campaign_id, due_at: self.common.clock.now() };
@@ -164,6 +167,7 @@ impl Stage {
     async fn round(&mut self, stormy: bool) {
         self.follow().await;
         self.process.activate_due();
+        self.zombies.retain(|zombie| !zombie.is_empty());
         let fine = stormy && self.rng.one_in(2);
         let quota = self.rng.between(1, if fine { 30 } else { 4 });
         if self.process.running.is_empty() && self.zombies.is_empty() {
@@ -352,7 +356,7 @@ impl Stage {
         }
         for player in &self.players {
             let ledger = self.sandbox.ledger(Some(&player.account));
-            breaches.extend(books::balance(player.bot_id, &events, &ledger));
+            breaches.extend(books::balance(player, &events, &ledger));
         }
         breaches.extend(books::jobs_are_over(&events));
         self.figures.events = events.len();
@@ -377,6 +381,12 @@ impl Stage {
         let simulated = self.common.clock.now() - self.started_at;
         Outcome { seed: self.seed, log, breaches, simulated, figures: self.figures }
     }
+}
+
+/// People who log in without more.
+fn accounts() -> Vec<String> {
+    let people = WORLD.get().into_iter().flat_map(|world| world.people.values());
+    people.filter(|person| person.login == LoginKind::Plain).map(|person| person.username.clone()).collect()
 }
 
 /// So many chances for everything else to go on: every await, or every wait.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::bot::{ActionKind, Bot, BotCommand, BotError, Mode, SuppressReason, Verdict, Wait};
 use domain::campaign::{Campaign, Definition};
-use domain::ids::{ActionId, CampaignId, EnablementId, RequestId, RunId, derive};
+use domain::ids::{ActionId, BotId, CampaignId, EnablementId, RequestId, RunId, derive};
 use projections::reactor::work::CAMPAIGN_RUN;
 use serde::{Deserialize, Serialize};
 
@@ -60,20 +60,22 @@ impl Run {
         RequestId::from_uuid(derive(&["run", &self.id.to_string(), step]))
     }
 
-    /// The id of the action on a target: in earnest the same in every run of the campaign, so that none is done twice.
-    pub(crate) fn action_id(self, mode: Mode, kind: ActionKind, target: &str) -> ActionId {
-        let (campaign, run_id) = (self.campaign.to_string(), self.id.to_string());
-        let mut parts = vec!["action", &campaign, mode.as_str(), kind.as_str(), target];
-        if mode == Mode::DryRun {
-            parts.push(&run_id);
-        }
-        ActionId::from_uuid(derive(&parts))
+    /// The id of the action on a target: in earnest the same in every run of every campaign of the bot, so that none is done
+    /// twice; in a dry run one for each run.
+    pub(crate) fn action_id(self, scheme: &Scheme, target: &str) -> ActionId {
+        let whose = match scheme.mode {
+            Mode::Live => scheme.bot_id.to_string(),
+            Mode::DryRun => self.id.to_string(),
+        };
+        let kind = scheme.definition.module.action();
+        ActionId::from_uuid(derive(&["action", &whose, scheme.mode.as_str(), kind.as_str(), target]))
     }
 }
 
 /// What the run will do, as it was when it began: a later revision of the campaign is for the next run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Scheme {
+    pub(crate) bot_id: BotId,
     pub(crate) enablement_id: EnablementId,
     pub(crate) mode: Mode,
     pub(crate) definition: Definition,
@@ -177,7 +179,7 @@ async fn act_on_all(
     let mut skipped_in_a_row = 0;
     for target in targets {
         let planned = Planned {
-            action_id: run.action_id(scheme.mode, kind, &target),
+            action_id: run.action_id(scheme, &target),
             run_id: run.id,
             campaign_id: run.campaign,
             enablement_id: run.enablement,
@@ -213,7 +215,8 @@ async fn plan(errand: &Errand, input: &RunInput) -> Result<Answer<Scheme>, Fault
     let Some(definition) = campaign.definition().filter(|_| is_ours) else {
         return Ok(NotNow::ended("CAMPAIGN_NOT_ACTIVE").into());
     };
-    Ok(Answer::Done(Scheme { enablement_id, mode, definition: definition.clone() }))
+    let bot_id = errand.bot_id();
+    Ok(Answer::Done(Scheme { bot_id, enablement_id, mode, definition: definition.clone() }))
 }
 
 /// Why the account should not even read now.

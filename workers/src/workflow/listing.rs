@@ -157,7 +157,7 @@ impl Search<'_> {
             Module::Like => media.id().as_str().to_owned(),
             Module::Follow => owner?.to_owned(),
         };
-        let action_id = self.run.action_id(self.scheme.mode, self.scheme.definition.module.action(), &target);
+        let action_id = self.run.action_id(self.scheme, &target);
         (!self.bot.knows_action(action_id)).then_some(target)
     }
 

@@ -8,8 +8,11 @@ use axum::body::Bytes;
 use axum::http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
+use super::ledger::Ledger;
 use super::server::{Outcome, Server};
-use super::{Fault, LedgerEntry, SandboxConfig, SandboxError, control, listener::Outage};
+use super::state::State;
+use super::world::World;
+use super::{Fault, LedgerEntry, SandboxConfig, control, listener::Outage};
 use crate::platform::{Broken, Wire};
 
 /// A sandbox that is called in memory.
@@ -23,9 +26,10 @@ impl fmt::Debug for InProcess {
 }
 
 impl InProcess {
-    /// A sandbox of its own; the address of `config` is not used.
-    pub fn open(config: &SandboxConfig) -> Result<Self, SandboxError> {
-        Ok(Self(Arc::new(Server::open(config, Outage::none(), CancellationToken::new())?)))
+    /// A sandbox whose ledger is in memory, and that begins with `world`. Of `config` only the clock and the latency count.
+    pub(crate) fn of(world: World, config: &SandboxConfig) -> Self {
+        let state = State::of(world, config.seed, config.clock.now(), Ledger::in_memory());
+        Self(Arc::new(Server::of(state, config, Outage::none(), CancellationToken::new())))
     }
 
     /// Arms a fault.

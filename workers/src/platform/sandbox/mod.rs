@@ -50,10 +50,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use fault::{Fault, FaultKind};
-pub use in_process::InProcess;
-pub(crate) use world::Rng;
+pub(crate) use in_process::InProcess;
 pub use ledger::{LedgerEntry, LedgerOutcome, LedgerTotals};
 use server::Server;
+pub(crate) use world::{LoginKind, Rng, World};
 
 /// The password of everybody in the sandbox. It protects nothing.
 pub const PASSWORD: &str = "sandbox-password";

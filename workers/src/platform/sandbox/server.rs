@@ -76,14 +76,18 @@ impl Server {
         stopping: CancellationToken,
     ) -> Result<Self, SandboxError> {
         let state = State::open(config.seed, config.clock.now(), config.ledger_file.as_deref())?;
-        Ok(Self {
+        Ok(Self::of(state, config, outage, stopping))
+    }
+
+    pub(super) fn of(state: State, config: &SandboxConfig, outage: Outage, stopping: CancellationToken) -> Self {
+        Self {
             state: Mutex::new(state),
             clock: Arc::clone(&config.clock),
             latency: config.latency,
             outage,
             stopping,
             tasks: TaskTracker::new(),
-        })
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -81,7 +81,11 @@ impl State {
     }
 
     fn fresh(seed: u64, epoch: DateTime<Utc>, ledger: Ledger) -> Self {
-        let world = World::seeded(seed, epoch);
+        Self::of(World::seeded(seed, epoch), seed, epoch, ledger)
+    }
+
+    /// A state that begins with `world`.
+    pub(super) fn of(world: World, seed: u64, epoch: DateTime<Utc>, ledger: Ledger) -> Self {
         let challenged = world
             .people
             .values()

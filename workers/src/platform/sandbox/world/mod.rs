@@ -106,7 +106,7 @@ pub(crate) struct Conversation {
 }
 
 /// Everything that exists on the platform.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) people: BTreeMap<u64, Person>,
     by_name: HashMap<String, u64>,
