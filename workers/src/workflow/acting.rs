@@ -51,7 +51,7 @@ impl Settled {
 }
 
 impl Steps {
-    /// Performs an action, however long that takes, and waits until the account may do the next one.
+    /// Performs an action, however long that takes.
     pub(crate) async fn act(&self, planned: Planned, tally: &mut Tally) -> Result<Asked<Settled>, StepError> {
         let mut action = planned;
         let mut tries = 1;
@@ -61,9 +61,6 @@ impl Steps {
                 Asked::Ended(reason) => return Ok(Asked::Ended(reason)),
             };
             tally.count(&settled);
-            if let Some(next_at) = settled.next_at {
-                self.ctx.sleep_until(next_at).await?;
-            }
             // A second message is worse than none.
             let has_words = matches!(action.kind, ActionKind::Comment | ActionKind::Dm);
             if !settled.had_no_effect() || has_words || tries == MOST_TRIES {
@@ -73,7 +70,7 @@ impl Steps {
             let again = derive(&["again", &action.action_id.to_string(), &tries.to_string()]);
             action.action_id = ActionId::from_uuid(again);
             let next = self.ctx.now().await + NEXT_TRY;
-            self.ctx.sleep_until(next).await?;
+            self.ctx.sleep_until(settled.next_at.map_or(next, |at| at.max(next))).await?;
         }
     }
 

@@ -177,7 +177,11 @@ async fn act_on_all(
 ) -> Result<Option<String>, StepError> {
     let kind = scheme.definition.module.action();
     let mut skipped_in_a_row = 0;
+    let mut next_at = None;
     for target in targets {
+        if let Some(next_at) = next_at {
+            steps.ctx.sleep_until(next_at).await?;
+        }
         let planned = Planned {
             action_id: run.action_id(scheme, &target),
             run_id: run.id,
@@ -191,6 +195,7 @@ async fn act_on_all(
             Asked::Done(settled) => settled,
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
+        next_at = settled.next_at;
         skipped_in_a_row = if settled.is_skipped() { skipped_in_a_row + 1 } else { 0 };
         if skipped_in_a_row == MOST_SKIPPED {
             return Ok(Some(USED_UP.to_owned()));
