@@ -52,6 +52,48 @@ pub async fn of_stream(
     Ok(page.page(parsed(rows)?))
 }
 
+/// The events of one stream by their sequence: any page costs the same, however long the stream is.
+pub async fn of_stream_by_sequence(
+    db: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    aggregate_id: &str,
+    page: &PageRequest<i64>,
+) -> Result<Page<StoredEvent>, ProjectionError> {
+    let (order, beyond) = (page.order.keyword(), page.order.beyond());
+    let from = if page.after.is_some() { format!("AND sequence {beyond} $4::bigint") } else { "AND $4 = 0".to_owned() };
+    let sql = format!(
+        "{SELECT}
+          WHERE aggregate_type = $1
+            AND aggregate_id = $2
+            {from}
+          ORDER BY sequence {order}
+          LIMIT $3"
+    );
+    let rows: Vec<RawEvent> = sqlx::query_as(&sql)
+        .bind(aggregate_type)
+        .bind(aggregate_id)
+        .bind(page.fetched())
+        .bind(page.after.unwrap_or(0))
+        .fetch_all(db)
+        .await?;
+    Ok(page.page(parsed(rows)?))
+}
+
+/// How many events a stream has.
+pub async fn length_of_stream(
+    db: impl PgExecutor<'_>,
+    aggregate_type: &str,
+    aggregate_id: &str,
+) -> Result<i64, sqlx::Error> {
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(sequence) FROM events WHERE aggregate_type = $1 AND aggregate_id = $2")
+            .bind(aggregate_type)
+            .bind(aggregate_id)
+            .fetch_one(db)
+            .await?;
+    Ok(last.unwrap_or(0))
+}
+
 /// Everything in a shard, in the order of the log.
 pub async fn of_shard(
     db: impl PgExecutor<'_>,

@@ -17,10 +17,11 @@ use domain::ids::{BotId, CampaignId, JobId};
 use domain::job::{JobEvent, JobState};
 use serde_json::Value;
 use sqlx::PgConnection;
+use store::event::StoredEvent;
 use uuid::Uuid;
 
 use self::fold::{OpenJournal, Recorded};
-pub use self::list::{JobFilter, OVERDUE_AFTER, by_id, children_of, count, list};
+pub use self::list::{JobFilter, OVERDUE_AFTER, by_id, by_ids, children_of, count, count_children_of, ids, list};
 pub use self::live::{LiveJob, live, live_of_bot};
 use crate::error::ProjectionError;
 use crate::projection::{LogEvent, Projection};
@@ -139,6 +140,35 @@ pub struct JobView {
     /// Position of its first event: the key of lists.
     pub first_position: i64,
     journal: OpenJournal,
+}
+
+impl JobView {
+    /// Whether it needs attention, retries a step, or is due for long without being taken up.
+    #[must_use]
+    pub fn is_stuck(&self, now: DateTime<Utc>) -> bool {
+        let works = matches!(self.state, JobState::Pending | JobState::Running | JobState::Cancelling);
+        let is_due = !self.runnable || self.state == JobState::Pending;
+        let is_overdue = is_due && self.wake_at.is_some_and(|wake_at| wake_at < now - OVERDUE_AFTER);
+        self.state == JobState::NeedsAttention || (works && (self.retrying || is_overdue))
+    }
+
+    /// The row with what its stream has beyond it: `events` follow the row's last one, or begin the stream. `None` when
+    /// there is nothing.
+    pub fn after(row: Option<Self>, events: &[StoredEvent]) -> Result<Option<Self>, ProjectionError> {
+        let mut row = row;
+        for stored in events {
+            let event = LogEvent { stored: stored.clone(), event: stored.decode()? };
+            let AnyEvent::Job(_, change) = &event.event else { continue };
+            let actor = event.metadata()?.actor.to_string();
+            let recorded = Recorded { position: stored.position, sequence: stored.sequence, actor: &actor };
+            match &mut row {
+                Some(row) if row.last_sequence < stored.sequence => row.apply(change, &recorded),
+                Some(_) => {}
+                None => row = Self::created(change, &recorded),
+            }
+        }
+        Ok(row)
+    }
 }
 
 #[async_trait]

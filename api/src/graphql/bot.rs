@@ -9,16 +9,17 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::bot as bots;
 use domain::ids::BotId;
 use projections::Order;
-use projections::{actions, bot_counters, bot_status, campaign_runs, campaigns, events};
+use projections::{actions, bot_counters, bot_status, campaign_runs, campaigns, events, jobs};
 
 use super::account::{Account, Login};
 use super::action::{Action, ActionFilter, Doubt, OpenAction};
 use super::campaign::{Campaign, CampaignRun};
 use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::counters::{DayCounter, day_counters};
-use super::error::{fault, services};
+use super::error::{caller, fault, services};
 use super::event::{BotEvent, EventKey};
 use super::global_id::Kind;
+use super::job::{self, Job, JobFilter};
 use super::limits::Limits;
 use super::names::{ActionKind, BotState, Mode};
 use super::plan::{self, Authorization, Enablement, Plan};
@@ -246,6 +247,22 @@ impl Bot {
             async move { campaign_runs::count_of_bot(&pool, bot_id, campaign).await.map_err(fault) }
         });
         Ok(asked.connection(page, |run| Cursor::of(&run.first_position), CampaignRun, total))
+    }
+
+    /// Its jobs, newest first.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of its jobs")] filter: Option<JobFilter>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<Job>> {
+        let filter = filter.unwrap_or_default().checked(caller(ctx)?, self.now)?;
+        let filter = jobs::JobFilter { bot_id: Some(self.id), ..filter };
+        job::list(ctx, filter, PageArguments { first, after, last, before }).await
     }
 
     /// How actions ended since the beginning, by kind and mode.

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject, Union};
 use chrono::{DateTime, Utc};
 use domain::campaign as campaign_domain;
 use domain::ids::CampaignId;
-use projections::{Order, actions, campaign_runs, campaigns};
+use projections::{Order, actions, campaign_runs, campaigns, jobs};
 use uuid::Uuid;
 
 use super::action::Action;
@@ -12,6 +12,7 @@ use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::counters::Counts;
 use super::error::{fault, services};
 use super::global_id::Kind;
+use super::job::{self, Job};
 use super::names::{HashtagTab, Mode, Module};
 
 /// An id that no campaign has.
@@ -93,6 +94,21 @@ impl Campaign {
             async move { campaign_runs::count_of_bot(&pool, bot_id, campaign).await.map_err(fault) }
         });
         Ok(asked.connection(page, |run| Cursor::of(&run.first_position), CampaignRun, total))
+    }
+
+    /// The jobs that run it, newest first.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<Job>> {
+        let (bot_id, campaign_id) = (Some(self.0.bot_id), Some(self.0.campaign_id));
+        let filter = jobs::JobFilter { bot_id, campaign_id, ..jobs::JobFilter::default() };
+        job::list(ctx, filter, PageArguments { first, after, last, before }).await
     }
 }
 

@@ -4,6 +4,7 @@
 use async_graphql::{Context, Error, ErrorExtensions, Result, SimpleObject};
 use domain::bot::BotError;
 use domain::campaign::CampaignError;
+use domain::job::JobError;
 use domain::user::UserError as UserRefusal;
 use projections::ProjectionError;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,21 @@ impl From<&CampaignError> for UserError {
             CampaignError::InvalidLocation { .. } => &["source", "location", "locationPk"],
             CampaignError::InvalidMaxTargets { .. } => &["maxTargets"],
             CampaignError::NotAllowed { .. } => &["campaignId"],
+        };
+        Self::coded(error.code(), error.to_string(), path)
+    }
+}
+
+impl From<&JobError> for UserError {
+    fn from(error: &JobError) -> Self {
+        let path: &[&str] = match error {
+            JobError::NotAllowed { .. } => &["jobId"],
+            JobError::NoSuchStep { .. } | JobError::UnderWay { .. } => &["index"],
+            JobError::TooLarge { what: "the signal's payload", .. } => &["payload"],
+            JobError::TooLarge { what: "the input", .. } => &["input"],
+            JobError::TooLong { field: "the signal's name", .. } => &["name"],
+            JobError::TooLong { field: "the reason", .. } => &["reason"],
+            JobError::TooLarge { .. } | JobError::TooLong { .. } | JobError::OutOfStep { .. } => &[],
         };
         Self::coded(error.code(), error.to_string(), path)
     }

@@ -14,19 +14,25 @@ pub enum Kind {
     Campaign,
     CampaignRun,
     Action,
+    Job,
+    JobBulkOperation,
     BotEvent,
+    JobEvent,
     AuditEntry,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::User,
         Self::Bot,
         Self::Account,
         Self::Campaign,
         Self::CampaignRun,
         Self::Action,
+        Self::Job,
+        Self::JobBulkOperation,
         Self::BotEvent,
+        Self::JobEvent,
         Self::AuditEntry,
     ];
 
@@ -39,7 +45,10 @@ impl Kind {
             Self::Campaign => "Campaign",
             Self::CampaignRun => "CampaignRun",
             Self::Action => "Action",
+            Self::Job => "Job",
+            Self::JobBulkOperation => "JobBulkOperation",
             Self::BotEvent => "BotEvent",
+            Self::JobEvent => "JobEvent",
             Self::AuditEntry => "AuditEntry",
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, Error, Result};
-use domain::ids::{BotId, CampaignId, UserId};
-use projections::{bot_status, campaigns, instagram_accounts};
+use domain::ids::{BotId, CampaignId, JobId, UserId};
+use projections::{bot_status, campaigns, instagram_accounts, jobs};
 
 use super::campaign::Campaign;
 use super::error::fault;
@@ -43,6 +43,16 @@ impl Loader<UserId> for Rows {
     async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, instagram_accounts::InstagramAccount>, Error> {
         let rows = instagram_accounts::of_users(&self.0.deps.pool, ids).await.map_err(fault)?;
         Ok(rows.into_iter().map(|row| (row.user_id, row)).collect())
+    }
+}
+
+impl Loader<JobId> for Rows {
+    type Value = jobs::JobView;
+    type Error = Error;
+
+    async fn load(&self, ids: &[JobId]) -> Result<HashMap<JobId, jobs::JobView>, Error> {
+        let rows = jobs::by_ids(&self.0.deps.pool, ids).await.map_err(fault)?;
+        Ok(rows.into_iter().map(|row| (row.job_id, row)).collect())
     }
 }
 

@@ -16,6 +16,9 @@ mod error;
 mod event;
 mod global_id;
 pub(crate) mod http;
+mod job;
+mod job_history;
+mod job_waiting;
 mod limits;
 mod loader;
 mod mutation;
@@ -43,6 +46,8 @@ use campaign::{Campaign, CampaignRun};
 use connection::List;
 use event::BotEvent;
 use global_id::Kind;
+use job::Job;
+use job_history::JobEvent;
 use mutation::Mutation;
 use query::Query;
 use subscription::Subscription;
@@ -84,6 +89,8 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<List<BotEvent>>("A page of a bot's events.")
         .override_output_type_description::<List<Campaign>>("A page of campaigns.")
         .override_output_type_description::<List<CampaignRun>>("A page of campaign runs.")
+        .override_output_type_description::<List<Job>>("A page of jobs.")
+        .override_output_type_description::<List<JobEvent>>("A page of a job's history.")
         .override_output_type_description::<List<User>>("A page of users.")
         .limit_complexity(MOST_COMPLEX)
         .limit_recursive_depth(DEEPEST_RECURSION)

@@ -159,6 +159,46 @@ mirrored! {
         Admin,
     }
 
+    /// Where a job stands.
+    JobState = "domain::job::JobState" {
+        /// It is not there.
+        NotCreated,
+        /// It has not begun.
+        Pending,
+        /// It runs, sleeps or waits; see what it waits for.
+        Running,
+        /// A person paused it; its timers stand still.
+        Paused,
+        /// It was asked to end, and cleans up.
+        Cancelling,
+        /// Today's code does not fit its history; it stands still until a person acts.
+        NeedsAttention,
+        /// It is done.
+        Completed,
+        /// It ended with an error.
+        Failed,
+        /// It ended as it was asked to.
+        Cancelled,
+        /// It was ended at once, without cleaning up.
+        Terminated,
+        /// Another job goes on in its place.
+        Continued,
+    }
+
+    /// Why a job is there.
+    JobOrigin = "projections::jobs::OriginKind" {
+        /// A campaign was due.
+        Campaign,
+        /// A person asked.
+        Person,
+        /// Another job started it.
+        Parent,
+        /// It goes on where another stopped because its history was long.
+        Continued,
+        /// It repeats another up to a step and goes on differently.
+        Forked,
+    }
+
     /// Where an action stands.
     ActionStatus = "projections::actions::ActionStatus" {
         /// It has to wait and was never reserved.

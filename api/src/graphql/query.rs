@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Interface, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::ids::{ActionId, BotId, CampaignId, RunId, UserId};
+use domain::ids::{ActionId, BotId, CampaignId, JobId, RunId, UserId};
 use domain::user::Role;
 use projections::{Order, actions, audit_trail, campaign_runs, campaigns, users};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::campaign::{Campaign, CampaignRun};
 use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::error::{admin, caller, coded, fault, restricted_caller, services};
 use super::global_id::{self, Kind};
+use super::job::{self, Job, JobFilter};
 use super::user::User;
 use crate::code::Code;
 use crate::deps::Services;
@@ -30,6 +31,7 @@ pub enum Node {
     Campaign(Campaign),
     CampaignRun(CampaignRun),
     Action(Action),
+    Job(Job),
 }
 
 /// Everything that can be read.
@@ -92,6 +94,21 @@ impl Query {
             async move { users::count(&pool).await.map_err(fault) }
         });
         Ok(asked.connection(page, |user| Cursor::of(&user.username), User::from, total))
+    }
+
+    /// Jobs, newest first: those of the caller's own bot, or as the filter says.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which jobs")] filter: Option<JobFilter>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<Job>> {
+        let filter = filter.unwrap_or_default().checked(caller(ctx)?, services(ctx)?.deps.clock.now())?;
+        job::list(ctx, filter, PageArguments { first, after, last, before }).await
     }
 
     /// Everything that happened, newest first; for administrators.
@@ -169,7 +186,8 @@ impl Engine {
 
 /// What an id names, if whoever asks may see it.
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
-    let session = &caller(ctx)?.session;
+    let caller = caller(ctx)?;
+    let session = &caller.session;
     let own = BotId::of(session.user_id);
     let Some((kind, uuid)) = global_id::parse(id) else { return Ok(None) };
     let services = services(ctx)?;
@@ -183,7 +201,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
                 .map(|account| Node::Account(Account(account))))
         }
         Kind::Campaign | Kind::CampaignRun | Kind::Action => row(services, kind, uuid, own).await,
-        Kind::User | Kind::Bot | Kind::BotEvent | Kind::AuditEntry => Ok(None),
+        Kind::Job => Ok(Job::load(services, caller, JobId::from_uuid(uuid)).await?.map(Node::Job)),
+        Kind::JobBulkOperation => Ok(None),
+        Kind::User | Kind::Bot | Kind::BotEvent | Kind::JobEvent | Kind::AuditEntry => Ok(None),
     }
 }
 

@@ -55,7 +55,8 @@ impl Verdict {
     }
 }
 
-fn explained(wait: &bots::Wait) -> String {
+/// Why, in words.
+pub fn explained(wait: &bots::Wait) -> String {
     let why = match wait.reason {
         bots::SuppressReason::SlowDown => "Instagram asked to slow down",
         bots::SuppressReason::KindBlocked => "Instagram blocked this kind of action",

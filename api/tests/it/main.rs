@@ -8,5 +8,6 @@ mod guard;
 mod health;
 mod idempotency;
 mod isolation;
+mod jobs;
 mod sockets;
 mod support;

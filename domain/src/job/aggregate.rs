@@ -129,6 +129,19 @@ impl Job {
         &self.journal
     }
 
+    /// Where a retry begins: where history and code part, or the first step that is tried again, or the last that failed
+    /// for good.
+    #[must_use]
+    pub fn retry_index(&self) -> Option<u32> {
+        if let Some((index, ..)) = &self.divergence {
+            return Some(*index);
+        }
+        let open = |entry: &Entry| matches!(entry, Entry::Step { result: None, .. });
+        let failed = |entry: &Entry| matches!(entry, Entry::Step { result: Some(Err(_)), .. });
+        let tried_again = self.journal.entries().find(|(_, entry)| open(entry));
+        tried_again.or_else(|| self.journal.entries().filter(|(_, entry)| failed(entry)).last()).map(|(index, _)| index)
+    }
+
     fn refuse<T>(&self, command: &'static str) -> Result<T, JobError> {
         Err(JobError::NotAllowed { command, state: self.state })
     }

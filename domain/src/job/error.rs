@@ -17,12 +17,20 @@ pub enum JobError {
     TooLong { field: &'static str, length: usize, most: usize },
     #[error("the job has no step {index} to go back to")]
     NoSuchStep { index: u32 },
+    #[error("{entry} at {index} is still under way; fork from {index} or before, or wait for its end")]
+    UnderWay { index: u32, entry: String },
 }
 
 impl JobError {
     /// Every code.
-    pub const CODES: &'static [&'static str] =
-        &["JOB_COMMAND_NOT_ALLOWED", "JOB_VALUE_TOO_LARGE", "JOB_OUT_OF_STEP", "JOB_TEXT_TOO_LONG", "JOB_NO_SUCH_STEP"];
+    pub const CODES: &'static [&'static str] = &[
+        "JOB_COMMAND_NOT_ALLOWED",
+        "JOB_VALUE_TOO_LARGE",
+        "JOB_OUT_OF_STEP",
+        "JOB_TEXT_TOO_LONG",
+        "JOB_NO_SUCH_STEP",
+        "JOB_UNDER_WAY",
+    ];
 
     /// A stable code.
     #[must_use]
@@ -33,6 +41,7 @@ impl JobError {
             Self::OutOfStep { .. } => "JOB_OUT_OF_STEP",
             Self::TooLong { .. } => "JOB_TEXT_TOO_LONG",
             Self::NoSuchStep { .. } => "JOB_NO_SUCH_STEP",
+            Self::UnderWay { .. } => "JOB_UNDER_WAY",
         }
     }
 }

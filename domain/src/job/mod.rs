@@ -7,6 +7,7 @@ mod aggregate;
 mod command;
 mod error;
 mod event;
+mod inheritance;
 mod journal;
 pub mod retry_policy;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use aggregate::{Job, JobState};
 pub use command::JobCommand;
 pub use error::JobError;
 pub use event::{JobEvent, Origin, Outcome};
+pub use inheritance::{Inheritance, LARGEST_INHERITANCE};
 pub use journal::{Divergence, Entry, Journal, Next, StepFailure, Wake};
 pub use retry_policy::RetryPolicy;
 

@@ -69,6 +69,21 @@ pub async fn by_id(db: impl PgExecutor<'_>, job_id: JobId) -> Result<Option<JobV
         .await
 }
 
+/// The jobs of ids that there are.
+pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[JobId]) -> Result<Vec<JobView>, sqlx::Error> {
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    sqlx::query_as(&format!("SELECT {COLUMNS} FROM jobs WHERE job_id = ANY ($1)")).bind(ids).fetch_all(db).await
+}
+
+/// The ids of the jobs that `filter` lets through, the oldest first, at most `most`.
+pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, most: i64) -> Result<Vec<JobId>, sqlx::Error> {
+    let mut query = QueryBuilder::new("SELECT job_id FROM jobs WHERE true");
+    conditions(&mut query, filter);
+    query.push(" ORDER BY first_position LIMIT ").push_bind(most);
+    let ids: Vec<uuid::Uuid> = query.build_query_scalar().fetch_all(db).await?;
+    Ok(ids.into_iter().map(JobId::from_uuid).collect())
+}
+
 /// How many jobs `filter` lets through, counted up to `most`.
 pub async fn count(db: impl PgExecutor<'_>, filter: &JobFilter, most: i64) -> Result<i64, sqlx::Error> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM jobs WHERE true");
@@ -92,6 +107,11 @@ pub async fn list(
     query.push(format!(" ORDER BY first_position {order} LIMIT ")).push_bind(page.fetched());
     let rows = query.build_query_as().fetch_all(db).await?;
     Ok(page.page(rows))
+}
+
+/// How many jobs came from `job_id`.
+pub async fn count_children_of(db: impl PgExecutor<'_>, job_id: JobId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT count(*) FROM jobs WHERE origin_job_id = $1").bind(job_id.uuid()).fetch_one(db).await
 }
 
 /// The jobs that came from `job_id`: its children, forks of it, and the one that it went on as.

@@ -7,7 +7,7 @@ use domain::job::{Entry, Job, JobCommand, JobEvent, JobState, Origin, Outcome};
 use projections::audit_trail::{self, AuditFilter};
 use projections::jobs::{self, JobFilter, JobView, Jobs};
 use projections::rebuild::silent;
-use projections::{Order, PageRequest, Rebuild};
+use projections::{Order, PageRequest, Rebuild, events};
 use serde_json::json;
 
 use crate::support::walk::Dice;
@@ -271,4 +271,34 @@ async fn audit_trail_tells_a_jobs_turns_and_leaves_its_steps_to_its_history() {
         told,
         ["created the job: campaign_run, a campaign was due at 2026-03-02 10:00:00 UTC", "paused the job: a look"]
     );
+}
+
+/// A history that no workflow would let grow so long; the pages must not care.
+#[tokio::test(flavor = "multi_thread")]
+async fn heavy_any_page_of_a_history_of_100_000_events_costs_the_same() {
+    let world = World::create().await;
+    let id = JobId::from_uuid(derive(&["job", "long"])).to_string();
+    for round in 0..100_u32 {
+        let step = |number| {
+            let index = round * 1_000 + number;
+            JobEvent::StepCompleted { index, name: format!("s{index}"), attempt: 1, result: json!(index), at: at(0) }
+        };
+        world.append("Job", &id, &(0..1_000).map(step).collect::<Vec<_>>()).await;
+    }
+    world.execute("ANALYZE events").await;
+    for (page, first) in [
+        (PageRequest::first(100, Order::OldestFirst), 1),
+        (PageRequest::first(100, Order::NewestFirst), 100_000),
+        (PageRequest::after(50_000, 100, Order::OldestFirst), 50_001),
+        (PageRequest::after(50_000, 100, Order::NewestFirst), 49_999),
+        (PageRequest::after(99_900, 100, Order::OldestFirst), 99_901),
+    ] {
+        let began = std::time::Instant::now();
+        let found = events::of_stream_by_sequence(world.pool(), "Job", &id, &page).await.expect("the query runs").items;
+        let took = began.elapsed();
+        assert_eq!((found.len(), found[0].sequence), (100, first));
+        // A hundredth of what reading the whole history takes.
+        assert!(took < std::time::Duration::from_millis(500), "the page at {first} took {took:?}");
+    }
+    assert_eq!(events::length_of_stream(world.pool(), "Job", &id).await.expect("the query runs"), 100_000);
 }

@@ -5,6 +5,7 @@ mod automation;
 mod bot;
 mod campaign;
 mod engine;
+mod job;
 mod payload;
 mod user;
 
@@ -19,4 +20,5 @@ pub struct Mutation(
     automation::AutomationMutation,
     user::UserMutation,
     engine::EngineMutation,
+    job::JobMutation,
 );
