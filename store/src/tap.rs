@@ -6,8 +6,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use domain::ids::RequestId;
 use tokio::sync::mpsc;
 use uuid::Uuid;
+
+use crate::event::event_id;
 
 /// Commits that may wait in a tap before it misses some.
 const CAPACITY: usize = 1_024;
@@ -26,6 +29,7 @@ pub struct News {
     pub aggregate_id: String,
     pub event_type: String,
     pub sequence: i64,
+    pub event_id: Uuid,
     pub correlation_id: Uuid,
     pub payload: Option<String>,
 }
@@ -56,6 +60,9 @@ pub(crate) struct Told<'a> {
     pub aggregate_id: &'a str,
     pub event_type: &'a str,
     pub sequence: i64,
+    pub request_id: RequestId,
+    /// In the request.
+    pub index: u32,
     pub correlation_id: Uuid,
     pub payload: &'a str,
 }
@@ -85,6 +92,7 @@ impl Taps {
                     aggregate_id: event.aggregate_id.to_owned(),
                     event_type: event.event_type.to_owned(),
                     sequence: event.sequence,
+                    event_id: event_id(event.request_id, event.index),
                     correlation_id: event.correlation_id,
                     payload: (pick == Pick::Payload).then(|| event.payload.to_owned()),
                 })

@@ -100,18 +100,21 @@ impl EventRepository for MemoryRepository {
     async fn append(&self, request: AppendRequest) -> Result<Appended, StoreError> {
         request.check()?;
         let (aggregate_type, aggregate_id) = (request.aggregate_type.clone(), request.aggregate_id.clone());
-        let (events, correlation_id) = (request.events.clone(), request.metadata.correlation_id);
+        let (events, correlation_id, request_id) =
+            (request.events.clone(), request.metadata.correlation_id, request.request_id);
         let appended = {
             let mut log = self.log();
             let appended = log.append(request)?;
             if !appended.repeated {
                 // Still under the lock, so that listeners hear commits in their order.
                 self.wakeup.tell_taps(DEFAULT_SHARD, (appended.first_position, appended.last_position), || {
-                    (appended.first_sequence..).zip(&events).map(|(sequence, event)| Told {
+                    (appended.first_sequence..).zip((0..).zip(&events)).map(|(sequence, (index, event))| Told {
                         aggregate_type: &aggregate_type,
                         aggregate_id: &aggregate_id,
                         event_type: &event.event_type,
                         sequence,
+                        request_id,
+                        index,
                         correlation_id,
                         payload: event.payload(),
                     })

@@ -233,11 +233,13 @@ impl Session {
         self.wakeup.tell_taps(self.shard, (first.first_position, last.last_position), || {
             accepted.iter().flat_map(|(waiting, appended)| {
                 let request = &waiting.prepared.request;
-                (appended.first_sequence..).zip(&request.events).map(|(sequence, event)| Told {
+                (appended.first_sequence..).zip((0..).zip(&request.events)).map(|(sequence, (index, event))| Told {
                     aggregate_type: &request.aggregate_type,
                     aggregate_id: &request.aggregate_id,
                     event_type: &event.event_type,
                     sequence,
+                    request_id: request.request_id,
+                    index,
                     correlation_id: request.metadata.correlation_id,
                     payload: event.payload(),
                 })

@@ -187,8 +187,8 @@ impl Runner {
 
     async fn open(&self, job_id: JobId, provenance: Provenance, seed: Option<Seed>) -> Result<JobStream, StoreError> {
         let (repository, entropy) = (Arc::clone(&self.repository), Arc::clone(&self.entropy));
-        if let Some(Seed { payload, correlation_id }) = seed {
-            let provenance = Provenance { correlation_id, ..provenance.clone() };
+        if let Some(Seed { payload, event_id, correlation_id }) = seed {
+            let provenance = Provenance { correlation_id, causation_id: event_id, ..provenance.clone() };
             let (repository, entropy) = (Arc::clone(&repository), Arc::clone(&entropy));
             if let Some(stream) = JobStream::seeded(repository, entropy, provenance, job_id, &payload) {
                 return Ok(stream);

@@ -53,6 +53,7 @@ impl Children {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seed {
     pub payload: Box<str>,
+    pub event_id: Uuid,
     pub correlation_id: Uuid,
 }
 

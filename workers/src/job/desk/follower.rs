@@ -182,7 +182,7 @@ impl Follower {
     fn apply(&mut self, news: impl IntoIterator<Item = News>) {
         let now = self.shared.now();
         let mut agenda = self.shared.agenda();
-        for News { aggregate_id, event_type, correlation_id, payload, .. } in news {
+        for News { aggregate_id, event_type, event_id, correlation_id, payload, .. } in news {
             let Ok(job) = aggregate_id.parse::<JobId>() else { continue };
             match payload {
                 Some(payload) => {
@@ -190,7 +190,7 @@ impl Follower {
                     if !agenda.knows(job) {
                         agenda.add(job, bot_id, now, now);
                         if !correlation_id.is_nil() {
-                            agenda.seed(job, Seed { payload: payload.into_boxed_str(), correlation_id });
+                            agenda.seed(job, Seed { payload: payload.into_boxed_str(), event_id, correlation_id });
                         }
                     }
                 }
@@ -294,6 +294,7 @@ fn news(event: RawEvent) -> Option<News> {
     let pick = pick(&event.event_type);
     (pick != Pick::Nothing).then(|| News {
         // The activation reads the stream, which tells it.
+        event_id: event.event_id,
         correlation_id: uuid::Uuid::nil(),
         payload: (pick == Pick::Payload).then_some(event.payload),
         aggregate_id: event.aggregate_id,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use domain::bot::{ActionKind, BotCommand, BotEvent, BotState, Mode};
 use domain::campaign::Module;
+use domain::ids::JobId;
 
 use super::scene::{ACCOUNT, Counters, User, World, until};
 
@@ -112,15 +113,17 @@ async fn events_of_a_run_say_who_caused_them_and_share_the_request_that_began_it
     let stored = user.stored().await;
     let of = |name: &str| stored.iter().find(|event| event.event_type == name).expect("it happened");
     let enabled = of("AutomationEnabled");
-    for (event, cause) in [
-        ("RunStarted", enabled),
-        ("ActionReserved", of("RunStarted")),
-        ("ActionSimulated", of("RunStarted")),
-        ("RunFinished", of("RunStarted")),
-    ] {
+    // What a run does follows from its job, and the job from the switching on.
+    let job = match user.event("RunStarted").await {
+        BotEvent::RunStarted { run_id, .. } => JobId::from_uuid(run_id.uuid()),
+        _ => unreachable!(),
+    };
+    let created = &world.history(job).await[0];
+    assert_eq!(created.metadata["causation_id"], enabled.event_id.to_string());
+    for event in ["RunStarted", "ActionReserved", "ActionSimulated", "RunFinished"] {
         let metadata = &of(event).metadata;
         assert_eq!(metadata["correlation_id"], enabled.metadata["correlation_id"], "{event}");
-        assert_eq!(metadata["causation_id"], cause.event_id.to_string(), "{event}");
+        assert_eq!(metadata["causation_id"], created.event_id.to_string(), "{event}");
         assert_eq!(metadata["actor"], "worker:test", "{event}");
     }
     workers.stop().await;
