@@ -93,12 +93,8 @@ mod tests {
 
     fn campaign(number: u128, revisions: u32, archived: bool) -> Campaign {
         let at = "2026-03-02T10:00:00Z".parse().unwrap();
-        let definition = Definition {
-            name: "Mountains".to_owned(),
-            module: Module::Like,
-            source: Source::Hashtag { name: "alps".to_owned(), tab: HashtagTab::Top },
-            max_targets: 20,
-        };
+        let source = Source::Hashtag { name: "alps".to_owned(), tab: HashtagTab::Top };
+        let definition = Definition::new("Mountains".to_owned(), Module::Like, source, 20);
         let mut events = vec![CampaignEvent::CampaignDefined {
             campaign_id: CampaignId::from_uuid(Uuid::from_u128(number)),
             bot_id: BotId::from_uuid(Uuid::from_u128(1)),

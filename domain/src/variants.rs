@@ -19,18 +19,19 @@ macro_rules! variants {
 }
 pub(crate) use variants;
 
-/// Gives an error `code()` and `CODES`: a stable code for each variant.
+/// Gives an error `code()` and `CODES`: a stable code for each variant, or that of the error that a variant holds.
 macro_rules! codes {
-    ($enum:ident { $($variant:ident = $code:literal),+ $(,)? }) => {
+    ($enum:ident { $($variant:ident = $code:literal),+ $(,)? } $(and of { $($other:ident),+ })?) => {
         impl $enum {
-            /// Every code; each has a page in `docs/errors`.
+            /// Every code of its own; each has a page in `docs/errors`.
             pub const CODES: &'static [&'static str] = &[$($code),+];
 
             /// A stable code.
             #[must_use]
             pub const fn code(&self) -> &'static str {
                 match self {
-                    $(Self::$variant { .. } => $code),+
+                    $(Self::$variant { .. } => $code,)+
+                    $($(Self::$other(inner) => inner.code(),)+)?
                 }
             }
         }
@@ -45,6 +46,7 @@ mod tests {
     use crate::any_event::DecodeError;
     use crate::bot::BotError;
     use crate::campaign::CampaignError;
+    use crate::campaign::template::{RenderError, TemplateError};
     use crate::metadata::MetadataError;
     use crate::user::UserError;
 
@@ -53,6 +55,8 @@ mod tests {
         let all = [
             ("BOT_", BotError::CODES),
             ("CAMPAIGN_", CampaignError::CODES),
+            ("TEMPLATE_", TemplateError::CODES),
+            ("TEMPLATE_RENDERS_", RenderError::CODES),
             ("USER_", UserError::CODES),
             ("EVENT_", DecodeError::CODES),
             ("METADATA_", MetadataError::CODES),

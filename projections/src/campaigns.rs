@@ -50,9 +50,9 @@ impl Projection for Campaigns {
         match change {
             CampaignEvent::CampaignDefined { bot_id, definition, .. } => {
                 sqlx::query(
-                    "INSERT INTO campaigns (campaign_id, bot_id, name, module, source, max_targets, revision, archived,
-                                            created_at, updated_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, 1, false, $7, $7)",
+                    "INSERT INTO campaigns (campaign_id, bot_id, name, module, source, max_targets, filters, text,
+                                            stop_words, revision, archived, created_at, updated_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, false, $10, $10)",
                 )
                 .bind(campaign_id.uuid())
                 .bind(bot_id.uuid())
@@ -60,6 +60,9 @@ impl Projection for Campaigns {
                 .bind(definition.module.as_str())
                 .bind(columns::clean(columns::to_json(&definition.source)?))
                 .bind(i64::from(definition.max_targets))
+                .bind(columns::to_json(&definition.filters)?)
+                .bind(&definition.text)
+                .bind(&definition.stop_words)
                 .bind(at)
                 .execute(db)
                 .await?;
@@ -68,7 +71,8 @@ impl Projection for Campaigns {
             CampaignEvent::CampaignRevised { revision, definition, .. } => {
                 let done = sqlx::query(
                     "UPDATE campaigns
-                        SET name = $2, module = $3, source = $4, max_targets = $5, revision = $6, updated_at = $7
+                        SET name = $2, module = $3, source = $4, max_targets = $5, filters = $6, text = $7,
+                            stop_words = $8, revision = $9, updated_at = $10
                       WHERE campaign_id = $1",
                 )
                 .bind(campaign_id.uuid())
@@ -76,6 +80,9 @@ impl Projection for Campaigns {
                 .bind(definition.module.as_str())
                 .bind(columns::clean(columns::to_json(&definition.source)?))
                 .bind(i64::from(definition.max_targets))
+                .bind(columns::to_json(&definition.filters)?)
+                .bind(&definition.text)
+                .bind(&definition.stop_words)
                 .bind(i64::from(*revision))
                 .bind(at)
                 .execute(db)
@@ -104,6 +111,9 @@ impl FromRow<'_, PgRow> for Campaign {
                 module: columns::name(row, "module")?,
                 source: columns::json(row, "source")?,
                 max_targets: columns::count(row, "max_targets")?,
+                filters: columns::json(row, "filters")?,
+                text: row.try_get("text")?,
+                stop_words: row.try_get("stop_words")?,
             },
             revision: columns::count(row, "revision")?,
             archived: row.try_get("archived")?,
@@ -113,8 +123,8 @@ impl FromRow<'_, PgRow> for Campaign {
     }
 }
 
-const COLUMNS: &str =
-    "campaign_id, bot_id, name, module, source, max_targets, revision, archived, created_at, updated_at";
+const COLUMNS: &str = "campaign_id, bot_id, name, module, source, max_targets, filters, text, stop_words, revision,
+     archived, created_at, updated_at";
 
 /// The campaign of an id.
 pub async fn by_id(db: impl PgExecutor<'_>, campaign_id: CampaignId) -> Result<Option<Campaign>, sqlx::Error> {

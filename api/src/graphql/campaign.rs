@@ -1,8 +1,7 @@
 //! Campaigns and their runs.
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject, Union};
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
-use domain::campaign as campaign_domain;
 use domain::ids::CampaignId;
 use projections::{Order, actions, campaign_runs, campaigns, jobs};
 use uuid::Uuid;
@@ -13,7 +12,8 @@ use super::counters::Counts;
 use super::error::{fault, services};
 use super::global_id::Kind;
 use super::job::{self, Job};
-use super::names::{HashtagTab, Mode, Module};
+use super::names::{Mode, Module};
+use super::targeting::{CampaignFilters, Source};
 
 /// An id that no campaign has.
 pub const NO_CAMPAIGN: CampaignId = CampaignId::from_uuid(Uuid::nil());
@@ -52,6 +52,21 @@ impl Campaign {
     /// Most targets of one run.
     async fn max_targets(&self) -> u32 {
         self.0.definition.max_targets
+    }
+
+    /// Whom it acts on.
+    async fn filters(&self) -> CampaignFilters {
+        CampaignFilters::from(&*self.0.definition.filters)
+    }
+
+    /// What it says, as a template; null when its module says nothing.
+    async fn text(&self) -> Option<&str> {
+        self.0.definition.text.as_deref()
+    }
+
+    /// What ends all contact when somebody writes it, beside `stop` and its like.
+    async fn stop_words(&self) -> &[String] {
+        &self.0.definition.stop_words
     }
 
     /// 1 when it was defined, one more with each revision.
@@ -109,44 +124,6 @@ impl Campaign {
         let (bot_id, campaign_id) = (Some(self.0.bot_id), Some(self.0.campaign_id));
         let filter = jobs::JobFilter { bot_id, campaign_id, ..jobs::JobFilter::default() };
         job::list(ctx, filter, PageArguments { first, after, last, before }).await
-    }
-}
-
-/// Where the targets of a campaign come from.
-#[derive(Debug, Clone, Union)]
-pub enum Source {
-    Hashtag(HashtagSource),
-    Location(LocationSource),
-}
-
-/// Posts of a hashtag.
-#[derive(Debug, Clone, SimpleObject)]
-pub struct HashtagSource {
-    /// Without the `#`, in lower case.
-    name: String,
-    /// Which of them.
-    tab: HashtagTab,
-}
-
-/// Posts of a place.
-#[derive(Debug, Clone, SimpleObject)]
-pub struct LocationSource {
-    /// Instagram's number of the place.
-    location_pk: String,
-    /// Which of them.
-    tab: HashtagTab,
-}
-
-impl From<&campaign_domain::Source> for Source {
-    fn from(source: &campaign_domain::Source) -> Self {
-        match source {
-            campaign_domain::Source::Hashtag { name, tab } => {
-                Self::Hashtag(HashtagSource { name: name.clone(), tab: (*tab).into() })
-            }
-            campaign_domain::Source::Location { location_pk, tab } => {
-                Self::Location(LocationSource { location_pk: location_pk.to_string(), tab: (*tab).into() })
-            }
-        }
     }
 }
 

@@ -68,14 +68,12 @@ impl From<&BotError> for UserError {
 
 impl From<&CampaignError> for UserError {
     fn from(error: &CampaignError) -> Self {
-        let path: &[&str] = match error {
-            CampaignError::InvalidName { .. } => &["name"],
-            CampaignError::InvalidHashtag { .. } => &["source", "hashtag", "name"],
-            CampaignError::InvalidLocation { .. } => &["source", "location", "locationPk"],
-            CampaignError::InvalidMaxTargets { .. } => &["maxTargets"],
-            CampaignError::NotAllowed { .. } => &["campaignId"],
+        let path: Vec<String> = match error {
+            CampaignError::NotAllowed { .. } => vec!["campaignId".to_owned()],
+            _ => error.path().into_iter().map(camel).collect(),
         };
-        Self::coded(error.code(), error.to_string(), path)
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        Self::coded(error.code(), error.to_string(), &path)
     }
 }
 
@@ -116,6 +114,16 @@ impl From<&AuthError> for UserError {
         };
         Self::coded(error.code(), error.to_string(), path)
     }
+}
+
+/// A field's name as the schema has it.
+fn camel(field: &str) -> String {
+    let mut parts = field.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (initial, rest) = part.split_at(part.len().min(1));
+        name + &initial.to_ascii_uppercase() + rest
+    })
 }
 
 /// A top-level error.

@@ -7,6 +7,7 @@ mod account;
 mod action;
 mod ask;
 mod audit;
+mod behaviour;
 mod bot;
 mod campaign;
 mod connection;
@@ -31,6 +32,7 @@ mod respond;
 mod scalars;
 pub(crate) mod socket;
 mod subscription;
+mod targeting;
 mod user;
 mod verdict;
 

@@ -137,10 +137,20 @@ mirrored! {
 
     /// What a campaign does to its targets.
     Module = "domain::campaign::Module" {
-        /// Likes the posts that the source gives.
+        /// Likes posts: those that the source gives, or the newest of the people that it gives.
         Like,
-        /// Follows the authors of those posts.
+        /// Follows people: those that the source gives, or the authors of its posts.
         Follow,
+        /// Stops following people whom it followed at least 14 days ago and who do not follow back.
+        Unfollow,
+        /// Looks at people's stories.
+        StorySee,
+        /// Likes people's stories.
+        StoryLike,
+        /// Comments on posts.
+        Comment,
+        /// Writes to people who follow the account or wrote to it.
+        Dm,
     }
 
     /// Which posts of a hashtag or place.

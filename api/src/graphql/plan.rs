@@ -13,6 +13,7 @@ use futures_util::future::try_join_all;
 use projections::{Order, PageRequest, campaigns};
 use store::repository::DEFAULT_SHARD;
 
+use super::behaviour::behaviour;
 use super::bot::Bot;
 use super::campaign::Campaign;
 use super::error::{fault, services};
@@ -132,18 +133,7 @@ fn expected(bot: &Bot, rows: &[campaigns::Campaign], mode: bots::Mode) -> Vec<St
     let mut sentences = Vec::new();
     for row in rows {
         let definition = &row.definition;
-        let from = match &definition.source {
-            campaign_domain::Source::Hashtag { name, tab } => format!("the {} posts of #{name}", word(*tab)),
-            campaign_domain::Source::Location { location_pk, tab } => {
-                format!("the {} posts of place {location_pk}", word(*tab))
-            }
-        };
-        let what = match definition.module {
-            campaign_domain::Module::Like => format!("likes up to {} of {from}", definition.max_targets),
-            campaign_domain::Module::Follow => {
-                format!("follows the authors of up to {} of {from}", definition.max_targets)
-            }
-        };
+        let what = behaviour(definition);
         let counter = bots::Counter::from(definition.module.action());
         let per_day = bot.state.daily_limit(counter, bot.now);
         sentences.push(format!(
@@ -170,13 +160,6 @@ fn expected(bot: &Bot, rows: &[campaigns::Campaign], mode: bots::Mode) -> Vec<St
         }
     });
     sentences
-}
-
-const fn word(tab: campaign_domain::HashtagTab) -> &'static str {
-    match tab {
-        campaign_domain::HashtagTab::Top => "top",
-        campaign_domain::HashtagTab::Recent => "newest",
-    }
 }
 
 /// Step 1 of switching on, waiting for the second.

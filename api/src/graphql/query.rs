@@ -16,6 +16,7 @@ use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::error::{admin, caller, coded, fault, restricted_caller, services};
 use super::global_id::{self, Kind};
 use super::job::{self, Job, JobFilter};
+use super::targeting::TemplatePreview;
 use super::user::User;
 use crate::code::Code;
 use crate::deps::Services;
@@ -72,6 +73,18 @@ impl Query {
     async fn engine(&self, ctx: &Context<'_>) -> Result<Engine> {
         caller(ctx)?;
         Ok(Engine::of(services(ctx)?))
+    }
+
+    /// What a text of a campaign becomes for a few people, and whether a campaign would take it. Nothing is sent.
+    async fn preview_template(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The text, with variables and alternatives")] text: String,
+        #[graphql(desc = "How many renderings, 1 to 20", default = 5)] samples: i32,
+        #[graphql(desc = "Most targets of one run of the campaign", default = 20)] max_targets: u32,
+    ) -> Result<TemplatePreview> {
+        caller(ctx)?;
+        TemplatePreview::of(&text, samples, max_targets)
     }
 
     /// All users by their names; for administrators.

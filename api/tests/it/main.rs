@@ -2,6 +2,7 @@
 
 mod auth;
 mod bots;
+mod campaigns;
 mod connections;
 mod graphql_over_http;
 mod guard;

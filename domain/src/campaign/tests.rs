@@ -29,12 +29,8 @@ fn draft() -> Draft {
 }
 
 fn tagged(name: &str) -> Draft {
-    Draft {
-        name: " Mountains ".to_owned(),
-        module: Module::Like,
-        source: DraftSource::Hashtag { name: name.to_owned(), tab: HashtagTab::Top },
-        max_targets: 20,
-    }
+    let source = DraftSource::Hashtag { name: name.to_owned(), tab: HashtagTab::Top };
+    Draft::new(" Mountains ", Module::Like, source, 20)
 }
 
 fn placed(location_pk: &str) -> Draft {
@@ -42,12 +38,8 @@ fn placed(location_pk: &str) -> Draft {
 }
 
 fn definition() -> Definition {
-    Definition {
-        name: "Mountains".to_owned(),
-        module: Module::Like,
-        source: Source::Hashtag { name: "alps".to_owned(), tab: HashtagTab::Top },
-        max_targets: 20,
-    }
+    let source = Source::Hashtag { name: "alps".to_owned(), tab: HashtagTab::Top };
+    Definition::new("Mountains".to_owned(), Module::Like, source, 20)
 }
 
 fn define(draft: Draft) -> CampaignCommand {
@@ -214,7 +206,7 @@ fn a_location_is_a_number_of_the_platform() {
 #[test]
 fn modules_name_their_action() {
     let names: Vec<_> = Module::ALL.iter().map(|module| module.action().as_str()).collect();
-    assert_eq!(names, ["LIKE", "FOLLOW"]);
+    assert_eq!(names, ["LIKE", "FOLLOW", "UNFOLLOW", "STORY", "STORY", "COMMENT", "DM"]);
 }
 
 proptest! {
@@ -227,9 +219,10 @@ proptest! {
                 Source::Location { location_pk, tab } => {
                     DraftSource::Location { location_pk: location_pk.to_string(), tab: *tab }
                 }
+                other => panic!("{other:?}"),
             };
             let Definition { name, module, max_targets, .. } = definition.clone();
-            prop_assert_eq!(checked(Draft { name, module, source: again, max_targets }), Ok(definition));
+            prop_assert_eq!(checked(Draft::new(name, module, again, max_targets)), Ok(definition));
         }
     }
 

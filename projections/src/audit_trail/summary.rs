@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::any_event::AnyEvent;
 use domain::bot::{ActionKind, BotEvent, Counter, SuppressReason, Window};
-use domain::campaign::{CampaignEvent, Definition, Source};
+use domain::campaign::{CampaignEvent, Definition};
 use domain::job::{JobEvent, Origin, Outcome};
 use domain::user::UserEvent;
 
@@ -40,15 +40,8 @@ fn of_campaign(event: &CampaignEvent) -> String {
 }
 
 fn described(definition: &Definition) -> String {
-    let Definition { name, module, source, max_targets } = definition;
-    match source {
-        Source::Hashtag { name: tag, tab } => {
-            format!("\"{name}\": {module}, #{tag} ({tab}), at most {max_targets} targets a run")
-        }
-        Source::Location { location_pk, tab } => {
-            format!("\"{name}\": {module}, place {location_pk} ({tab}), at most {max_targets} targets a run")
-        }
-    }
+    let Definition { name, module, source, max_targets, .. } = definition;
+    format!("\"{name}\": {module}, {source}, at most {max_targets} targets a run")
 }
 
 fn of_bot(event: &BotEvent) -> String {

@@ -14,7 +14,7 @@ use crate::support::{World, at};
 
 fn draft(name: &str) -> Draft {
     let source = DraftSource::Hashtag { name: "#Rust".to_owned(), tab: HashtagTab::Recent };
-    Draft { name: name.to_owned(), module: Module::Like, source, max_targets: 5 }
+    Draft::new(name, Module::Like, source, 5)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -250,7 +250,7 @@ async fn account_shows_its_session_while_there_is_one() {
 
 fn draft(name: &str) -> Draft {
     let source = DraftSource::Location { location_pk: i64::MAX.to_string(), tab: HashtagTab::Top };
-    Draft { name: name.to_owned(), module: Module::Follow, source, max_targets: 7 }
+    Draft::new(name, Module::Follow, source, 7)
 }
 
 #[tokio::test]

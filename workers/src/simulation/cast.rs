@@ -128,7 +128,7 @@ impl Casting<'_> {
         let module = if rng.one_in(2) { Module::Like } else { Module::Follow };
         let source = DraftSource::Hashtag { name: "handmade".to_owned(), tab: HashtagTab::Recent };
         let max_targets = u32::try_from(rng.between(1, 3)).unwrap_or(1);
-        let draft = Draft { name: "simulated".to_owned(), module, source, max_targets };
+        let draft = Draft::new("simulated", module, source, max_targets);
         let define = CampaignCommand::Define { campaign_id, bot_id, draft, at: self.clock.now() };
         self.tell::<Campaign>(bot_id, &campaign_id.to_string(), define).await;
         campaign_id

@@ -143,6 +143,8 @@ impl Search<'_> {
                     })
                     .await
             }
+            // Not listed yet.
+            _ => Ok(Page { items: Vec::new(), next: None }),
         }
     }
 
@@ -156,6 +158,8 @@ impl Search<'_> {
             Module::Like if media.has_liked == Some(true) => return None,
             Module::Like => media.id().as_str().to_owned(),
             Module::Follow => owner?.to_owned(),
+            // Not listed yet.
+            _ => return None,
         };
         let action_id = self.run.action_id(self.scheme, &target);
         (!self.bot.knows_action(action_id)).then_some(target)

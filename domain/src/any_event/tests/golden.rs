@@ -149,7 +149,7 @@ fn stored_names_stay_what_they_are() {
         FailureClass:
             "PERSON_NEEDED LOGIN_ENDED ACTION_BLOCKED SLOW_DOWN SKIP_TARGET TRANSPORT SESSION_LOST CONTRACT_BROKEN UNKNOWN";
         Settlement: "PERFORMED NOT_PERFORMED";
-        Module: "LIKE FOLLOW";
+        Module: "LIKE FOLLOW UNFOLLOW STORY_SEE STORY_LIKE COMMENT DM";
         HashtagTab: "TOP RECENT";
         Role: "USER ADMIN";
         JobState:

@@ -387,7 +387,7 @@ impl User<'_> {
     pub async fn campaign_on(&self, hashtag: &str, module: Module, max_targets: u32) -> CampaignId {
         let campaign_id = CampaignId::from_uuid(TestEntropy.uuid());
         let source = DraftSource::Hashtag { name: hashtag.to_owned(), tab: HashtagTab::Recent };
-        let draft = Draft { name: "test".to_owned(), module, source, max_targets };
+        let draft = Draft::new("test", module, source, max_targets);
         let define = CampaignCommand::Define { campaign_id, bot_id: self.bot_id, draft, at: self.now() };
         self.execute::<Campaign>(&campaign_id.to_string(), define).await;
         campaign_id

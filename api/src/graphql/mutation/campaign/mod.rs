@@ -1,16 +1,19 @@
 //! Mutations of campaigns.
 
-use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result, SimpleObject};
-use domain::campaign::{self as campaign_domain, CampaignCommand, Draft, DraftSource};
+mod input;
+
+use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use domain::campaign::{self as campaign_domain, CampaignCommand, Draft};
 use domain::ids::CampaignId;
 use domain::metadata::Metadata;
 use projections::campaigns;
 use store::command_bus::ExecuteError;
 
+use self::input::{Asked, CampaignFiltersInput, SourceInput};
 use crate::graphql::ask::{Answer, Ask, CAMPAIGNS};
 use crate::graphql::campaign::{Campaign, campaign_id};
 use crate::graphql::error::{UserError, fault};
-use crate::graphql::names::{HashtagTab, Module};
+use crate::graphql::names::Module;
 
 /// A campaign that is to be made.
 #[derive(Debug, InputObject)]
@@ -23,6 +26,12 @@ pub struct DefineCampaignInput {
     source: SourceInput,
     /// Most targets of one run, 1 to 200.
     max_targets: u32,
+    /// Whom it acts on; everybody when left out.
+    filters: Option<CampaignFiltersInput>,
+    /// What it says, with variables such as `{first_name}` and alternatives such as `{hi|hello}`; for COMMENT and DM.
+    text: Option<String>,
+    /// What ends all contact when somebody writes it, beside `stop` and its like; for DM, at most 50.
+    stop_words: Option<Vec<String>>,
     /// Repeated with the same key and input, the mutation is not done again but answered as the first time.
     idempotency_key: Option<String>,
 }
@@ -40,6 +49,12 @@ pub struct ReviseCampaignInput {
     source: SourceInput,
     /// Most targets of one run, 1 to 200.
     max_targets: u32,
+    /// Whom it acts on; everybody when left out.
+    filters: Option<CampaignFiltersInput>,
+    /// What it says, with variables such as `{first_name}` and alternatives such as `{hi|hello}`; for COMMENT and DM.
+    text: Option<String>,
+    /// What ends all contact when somebody writes it, beside `stop` and its like; for DM, at most 50.
+    stop_words: Option<Vec<String>>,
     /// Repeated with the same key and input, the mutation is not done again but answered as the first time.
     idempotency_key: Option<String>,
 }
@@ -51,46 +66,6 @@ pub struct ArchiveCampaignInput {
     campaign_id: ID,
     /// Repeated with the same key and input, the mutation is not done again but answered as the first time.
     idempotency_key: Option<String>,
-}
-
-/// Where the targets of a campaign come from: exactly one of these.
-#[derive(Debug, Clone, OneofObject)]
-pub enum SourceInput {
-    /// Posts of a hashtag.
-    Hashtag(HashtagSourceInput),
-    /// Posts of a place.
-    Location(LocationSourceInput),
-}
-
-/// Posts of a hashtag.
-#[derive(Debug, Clone, InputObject)]
-pub struct HashtagSourceInput {
-    /// 1 to 100 letters, digits or underscores, with or without the `#`.
-    name: String,
-    /// Which of its posts.
-    #[graphql(default_with = "HashtagTab::Recent")]
-    tab: HashtagTab,
-}
-
-/// Posts of a place.
-#[derive(Debug, Clone, InputObject)]
-pub struct LocationSourceInput {
-    /// Instagram's number of the place, such as `212988663`.
-    location_pk: String,
-    /// Which of its posts.
-    #[graphql(default_with = "HashtagTab::Recent")]
-    tab: HashtagTab,
-}
-
-impl From<SourceInput> for DraftSource {
-    fn from(source: SourceInput) -> Self {
-        match source {
-            SourceInput::Hashtag(HashtagSourceInput { name, tab }) => Self::Hashtag { name, tab: tab.into() },
-            SourceInput::Location(LocationSourceInput { location_pk, tab }) => {
-                Self::Location { location_pk, tab: tab.into() }
-            }
-        }
-    }
 }
 
 /// Payloads with the campaign as it is after the mutation.
@@ -133,8 +108,8 @@ impl CampaignMutation {
     /// Makes a campaign. It is part of the next plan; nothing acts by that.
     async fn define_campaign(&self, ctx: &Context<'_>, input: DefineCampaignInput) -> Result<DefineCampaignPayload> {
         let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
-        let DefineCampaignInput { name, module, source, max_targets, .. } = input;
-        let draft = Draft { name, module: module.into(), source: source.into(), max_targets };
+        let DefineCampaignInput { name, module, source, max_targets, filters, text, stop_words, .. } = input;
+        let draft = Draft::from(Asked { name, module, source, max_targets, filters, text, stop_words });
         let act = |metadata: Metadata| async move {
             // A repeated request must come to the same campaign.
             let campaign_id = CampaignId::from_uuid(metadata.request_id.uuid());
@@ -149,8 +124,9 @@ impl CampaignMutation {
     /// Changes a campaign. What is enabled goes on as it was; the next plan has the change.
     async fn revise_campaign(&self, ctx: &Context<'_>, input: ReviseCampaignInput) -> Result<ReviseCampaignPayload> {
         let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
-        let ReviseCampaignInput { campaign_id, name, module, source, max_targets, .. } = input;
-        let draft = Draft { name, module: module.into(), source: source.into(), max_targets };
+        let ReviseCampaignInput { campaign_id, name, module, source, max_targets, filters, text, stop_words, .. } =
+            input;
+        let draft = Draft::from(Asked { name, module, source, max_targets, filters, text, stop_words });
         let act = |metadata: Metadata| async move {
             let Some(id) = own(ask, &campaign_id).await? else { return Ok(Answer::refused(missing())) };
             let command = CampaignCommand::Revise { draft, at: metadata.recorded_at };
