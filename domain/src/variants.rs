@@ -46,6 +46,7 @@ mod tests {
     use crate::any_event::DecodeError;
     use crate::bot::BotError;
     use crate::campaign::CampaignError;
+    use crate::campaign::schedule::ScheduleError;
     use crate::campaign::template::{RenderError, TemplateError};
     use crate::metadata::MetadataError;
     use crate::user::UserError;
@@ -57,6 +58,7 @@ mod tests {
             ("CAMPAIGN_", CampaignError::CODES),
             ("TEMPLATE_", TemplateError::CODES),
             ("TEMPLATE_RENDERS_", RenderError::CODES),
+            ("SCHEDULE_", ScheduleError::CODES),
             ("USER_", UserError::CODES),
             ("EVENT_", DecodeError::CODES),
             ("METADATA_", MetadataError::CODES),

@@ -9,6 +9,7 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::EventUpcaster;
 use serde::{Deserialize, Serialize};
 
+use super::activity::{Activity, turned_at};
 use super::command::BotCommand;
 use super::error::BotError;
 use super::event::BotEvent;
@@ -103,6 +104,7 @@ pub struct SlowDown {
 pub struct Bot {
     pub(super) id: Option<BotId>,
     pub(super) state: BotState,
+    pub(super) activity: Activity,
     pub(super) account: Option<Account>,
     pub(super) login: Login,
     pub(super) authorization: Option<Authorization>,
@@ -153,6 +155,7 @@ impl Default for Bot {
         Self {
             id: None,
             state: BotState::NotInitialized,
+            activity: Activity::NEVER,
             account: None,
             login: Login::default(),
             authorization: None,
@@ -262,7 +265,7 @@ impl Bot {
 }
 
 impl Decide for Bot {
-    const SHAPE: u32 = 2;
+    const SHAPE: u32 = 3;
 
     fn decide(&self, command: BotCommand) -> Result<Vec<BotEvent>, BotError> {
         match command {
@@ -348,6 +351,8 @@ impl Aggregate for Bot {
     }
 
     fn apply(&mut self, event: BotEvent) {
+        let at = turned_at(&event);
         self.fold(event);
+        self.activity.turn(self.state, at);
     }
 }

@@ -4,6 +4,7 @@
 
 mod account;
 mod actions;
+mod activity;
 mod aggregate;
 mod automation;
 mod command;
@@ -24,6 +25,7 @@ mod verdict;
 mod windows;
 
 pub use account::normal_account_name;
+pub use activity::Activity;
 pub use aggregate::{Account, Authorization, Bot, Enablement, Login, Reservation};
 pub use command::{BotCommand, NewReservation, Outcome};
 pub use error::BotError;

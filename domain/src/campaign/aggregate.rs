@@ -11,6 +11,9 @@ use super::definition::Definition;
 use super::draft::Draft;
 use super::error::CampaignError;
 use super::event::CampaignEvent;
+use super::runs::Runs;
+use super::schedule::Pause;
+use super::scheduling::Scheduled;
 use super::upcast;
 use crate::decide::Decide;
 use crate::ids::{BotId, CampaignId};
@@ -18,16 +21,18 @@ use crate::ids::{BotId, CampaignId};
 /// What a bot should do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Campaign {
-    defined: Option<Defined>,
+    pub(super) defined: Option<Defined>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Defined {
-    campaign_id: CampaignId,
-    bot_id: BotId,
+pub(super) struct Defined {
+    pub(super) campaign_id: CampaignId,
+    pub(super) bot_id: BotId,
     definition: Definition,
-    revision: u32,
+    pub(super) revision: u32,
     archived: bool,
+    pub(super) scheduled: Option<Scheduled>,
+    pub(super) runs: Runs,
 }
 
 type Decision = Result<Vec<CampaignEvent>, CampaignError>;
@@ -63,7 +68,25 @@ impl Campaign {
         self.defined.as_ref().is_some_and(|defined| !defined.archived)
     }
 
-    fn active(&self, command: &'static str) -> Result<&Defined, CampaignError> {
+    /// Its schedule, and how far that is decided. A campaign that has one runs by it alone.
+    #[must_use]
+    pub fn schedule(&self) -> Option<&Scheduled> {
+        self.defined.as_ref().and_then(|defined| defined.scheduled.as_ref())
+    }
+
+    /// Whether it runs by a schedule, and so not by automation being enabled.
+    #[must_use]
+    pub fn has_schedule(&self) -> bool {
+        self.schedule().is_some()
+    }
+
+    /// Its runs, once it is defined.
+    #[must_use]
+    pub fn runs(&self) -> Option<&Runs> {
+        self.defined.as_ref().map(|defined| &defined.runs)
+    }
+
+    pub(super) fn active(&self, command: &'static str) -> Result<&Defined, CampaignError> {
         match &self.defined {
             None => Err(CampaignError::NotAllowed { command, state: "not defined" }),
             Some(defined) if defined.archived => Err(CampaignError::NotAllowed { command, state: "archived" }),
@@ -86,21 +109,28 @@ impl Campaign {
         }
         Ok(vec![CampaignEvent::CampaignRevised { revision: defined.revision + 1, definition, at }])
     }
-
-    fn archive(&self, at: DateTime<Utc>) -> Decision {
-        self.active("Archive")?;
-        Ok(vec![CampaignEvent::CampaignArchived { at }])
-    }
 }
 
 impl Decide for Campaign {
-    const SHAPE: u32 = 2;
+    const SHAPE: u32 = 3;
 
     fn decide(&self, command: CampaignCommand) -> Decision {
         match command {
             CampaignCommand::Define { campaign_id, bot_id, draft, at } => self.define(campaign_id, bot_id, draft, at),
             CampaignCommand::Revise { draft, at } => self.revise(draft, at),
             CampaignCommand::Archive { at } => self.archive(at),
+            CampaignCommand::SetSchedule { draft, bot, at } => self.set_schedule(draft, &bot, at),
+            CampaignCommand::ClearSchedule { bot, at } => self.clear_schedule(&bot, at),
+            CampaignCommand::PauseSchedule { reason, bot, at } => self.pause_schedule(&reason, &bot, at),
+            CampaignCommand::ResumeSchedule { bot, at } => self.resume_schedule(&bot, at),
+            CampaignCommand::DecideDue { bot, at } => self.decide_due(&bot, at),
+            CampaignCommand::Backfill { from, until, bot, at } => self.backfill((from, until), &bot, at),
+            CampaignCommand::RecordRunEnded { job_id, ending, bot, at } => {
+                self.record_run_ended(job_id, ending, bot, at)
+            }
+            CampaignCommand::RecordRunNotStarted { job_id, bot, at } => self.record_run_not_started(job_id, bot, at),
+            CampaignCommand::RecordRunContinued { job_id, next, at } => self.record_run_continued(job_id, next, at),
+            CampaignCommand::RecordRunReopened { job_id, due_at, at } => self.record_run_reopened(job_id, due_at, at),
         }
     }
 
@@ -124,21 +154,53 @@ impl Aggregate for Campaign {
     }
 
     fn apply(&mut self, event: CampaignEvent) {
+        if let CampaignEvent::CampaignDefined { campaign_id, bot_id, definition, .. } = event {
+            let runs = Runs::default();
+            self.defined =
+                Some(Defined { campaign_id, bot_id, definition, revision: 1, archived: false, scheduled: None, runs });
+        } else if let Some(defined) = &mut self.defined {
+            defined.runs.fold(&event);
+            defined.fold(event);
+        }
+    }
+}
+
+impl Defined {
+    fn fold(&mut self, event: CampaignEvent) {
         match event {
-            CampaignEvent::CampaignDefined { campaign_id, bot_id, definition, .. } => {
-                self.defined = Some(Defined { campaign_id, bot_id, definition, revision: 1, archived: false });
-            }
             CampaignEvent::CampaignRevised { revision, definition, .. } => {
-                if let Some(defined) = &mut self.defined {
-                    defined.revision = revision;
-                    defined.definition = definition;
+                self.revision = revision;
+                self.definition = definition;
+            }
+            CampaignEvent::CampaignArchived { .. } => self.archived = true,
+            CampaignEvent::ScheduleSet { schedule, at } => {
+                self.scheduled = Some(Scheduled { schedule, decided_until: at });
+            }
+            CampaignEvent::ScheduleCleared { .. } => self.scheduled = None,
+            CampaignEvent::SchedulePaused { reason, at } => self.pause(Some(Pause { reason, paused_at: at }), at),
+            CampaignEvent::ScheduleResumed { at } => self.pause(None, at),
+            CampaignEvent::RunPlanned { backfill: false, at, .. }
+            | CampaignEvent::RunsSkipped { at, .. }
+            | CampaignEvent::RunsMissed { at, .. } => {
+                if let Some(scheduled) = &mut self.scheduled {
+                    scheduled.decided_until = at;
                 }
             }
-            CampaignEvent::CampaignArchived { .. } => {
-                if let Some(defined) = &mut self.defined {
-                    defined.archived = true;
-                }
-            }
+            CampaignEvent::CampaignDefined { .. }
+            | CampaignEvent::RunPlanned { .. }
+            | CampaignEvent::RunReleased { .. }
+            | CampaignEvent::RunCancelRequested { .. }
+            | CampaignEvent::RunWithdrawn { .. }
+            | CampaignEvent::RunEnded { .. }
+            | CampaignEvent::RunContinued { .. }
+            | CampaignEvent::RunReopened { .. } => {}
+        }
+    }
+
+    fn pause(&mut self, pause: Option<Pause>, at: DateTime<Utc>) {
+        if let Some(scheduled) = &mut self.scheduled {
+            scheduled.schedule.pause = pause;
+            scheduled.decided_until = at;
         }
     }
 }

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::definition::Module;
+use super::schedule::ScheduleError;
 use super::template::TemplateError;
 use crate::variants::codes;
 
@@ -45,6 +46,10 @@ pub enum CampaignError {
     StopWordsNotForModule { module: Module },
     #[error(transparent)]
     InvalidText(#[from] TemplateError),
+    #[error("the campaign has no schedule; set one first")]
+    NoSchedule,
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
 }
 
 codes!(CampaignError {
@@ -65,7 +70,8 @@ codes!(CampaignError {
     TextMissing = "CAMPAIGN_TEXT_MISSING",
     TextNotForModule = "CAMPAIGN_TEXT_NOT_FOR_MODULE",
     StopWordsNotForModule = "CAMPAIGN_STOP_WORDS_NOT_FOR_MODULE",
-} and of { InvalidText });
+    NoSchedule = "CAMPAIGN_NO_SCHEDULE",
+} and of { InvalidText, Schedule });
 
 impl CampaignError {
     /// Which field of a draft it is about, from the outermost in; empty when it is about none.
@@ -73,6 +79,8 @@ impl CampaignError {
     pub fn path(&self) -> Vec<&str> {
         let path = match self {
             Self::NotAllowed { .. } => "",
+            Self::NoSchedule => "campaign_id",
+            Self::Schedule(error) => error.path(),
             Self::InvalidName { .. } => "name",
             Self::InvalidHashtag { .. } => "source.hashtag.name",
             Self::InvalidLocation { .. } => "source.location.location_pk",

@@ -12,7 +12,8 @@ use crate::bot::{
     ActionKind, Bot, BotEvent, BotState, Counter, FailureClass, LoginFailureReason, Mode, Settlement, SuppressReason,
     Window,
 };
-use crate::campaign::{Campaign, CampaignEvent, HashtagTab, Module};
+use crate::campaign::schedule::Overlap;
+use crate::campaign::{Campaign, CampaignEvent, HashtagTab, Module, RunEnding};
 use crate::job::{Job, JobEvent, JobState};
 use crate::user::{Role, User, UserEvent};
 
@@ -151,6 +152,8 @@ fn stored_names_stay_what_they_are() {
         Settlement: "PERFORMED NOT_PERFORMED";
         Module: "LIKE FOLLOW UNFOLLOW STORY_SEE STORY_LIKE COMMENT DM";
         HashtagTab: "TOP RECENT";
+        RunEnding: "COMPLETED FAILED CANCELLED TERMINATED";
+        Overlap: "SKIP QUEUE CANCEL_PREVIOUS";
         Role: "USER ADMIN";
         JobState:
             "NOT_CREATED PENDING RUNNING PAUSED CANCELLING NEEDS_ATTENTION COMPLETED FAILED CANCELLED TERMINATED CONTINUED";

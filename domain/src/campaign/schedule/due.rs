@@ -7,8 +7,14 @@ use super::Schedule;
 use super::error::ScheduleError;
 use super::policy::{LONGEST_QUEUE, MOST_BACKFILLED, Overlap, jitter, job_id};
 use super::timing::EARLIEST;
-use crate::bot::BotState;
+use crate::bot::{Activity, Bot, BotState};
 use crate::ids::{CampaignId, JobId};
+
+/// How long what surely does not run may stay undecided: one decision a day is enough for it.
+const IDLE_LOOK: TimeDelta = TimeDelta::days(1);
+
+/// Due times that are passed over in a search for the next that is not planned already.
+const LONGEST_SEARCH: usize = 1_000;
 
 /// When a run is due, and when it starts: the jitter later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +50,8 @@ pub enum SkipReason {
     BotNotRunning {
         state: BotState,
     },
+    /// The bot runs a plan that the campaign is not part of.
+    NotInPlan,
     StillRunning {
         job_id: JobId,
     },
@@ -86,8 +94,46 @@ pub enum DueDecision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub bot: BotState,
+    /// While the bot is not RUNNING: since when.
+    pub bot_since: DateTime<Utc>,
+    /// Whether the campaign is part of what the bot runs.
+    pub in_plan: bool,
     /// The campaign's jobs that are not over, oldest first: the one that runs, then those that wait.
     pub open_jobs: Vec<JobId>,
+}
+
+/// What a campaign has to know of its bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BotStanding {
+    pub activity: Activity,
+    /// Whether the campaign is part of what the bot runs.
+    pub in_plan: bool,
+}
+
+impl BotStanding {
+    /// How `bot` stands to a campaign.
+    #[must_use]
+    pub fn of(bot: &Bot, campaign_id: CampaignId) -> Self {
+        let in_plan = bot.enablement().is_some_and(|enablement| enablement.campaigns.contains(&campaign_id));
+        Self { activity: bot.activity(), in_plan }
+    }
+
+    /// Whether runs may start.
+    #[must_use]
+    pub fn lets_run(&self) -> bool {
+        self.activity.is_running() && self.in_plan
+    }
+
+    /// What is known now, for a campaign with these open jobs.
+    #[must_use]
+    pub fn now(&self, open_jobs: Vec<JobId>) -> Standing {
+        self.with(self.activity.state, open_jobs)
+    }
+
+    fn with(&self, bot: BotState, open_jobs: Vec<JobId>) -> Standing {
+        let bot_since = self.activity.ran_until.unwrap_or(EARLIEST);
+        Standing { bot, bot_since, in_plan: self.in_plan, open_jobs }
+    }
 }
 
 impl Schedule {
@@ -129,18 +175,56 @@ pub fn due(
             Some(pause) if !late || time.start_at >= pause.paused_at => {
                 skip(&mut decisions, time, SkipReason::Paused { reason: pause.reason.clone() });
             }
+            _ if standing.bot != BotState::Running && (!late || time.start_at >= standing.bot_since) => {
+                skip(&mut decisions, time, SkipReason::BotNotRunning { state: standing.bot });
+            }
             _ if late => miss(&mut decisions, time),
+            _ if !standing.in_plan => skip(&mut decisions, time, SkipReason::NotInPlan),
             _ => in_time.push(time),
         }
     }
-    if standing.bot == BotState::Running {
-        overlap(schedule.overlap, campaign_id, in_time, standing, &mut decisions);
-    } else {
-        for time in in_time {
-            skip(&mut decisions, time, SkipReason::BotNotRunning { state: standing.bot });
-        }
-    }
+    overlap(schedule.overlap, campaign_id, in_time, standing, &mut decisions);
     decisions
+}
+
+/// [`due`] for a bot that may have begun to run since `decided_until`: what was due before that was not its time.
+#[must_use]
+pub fn due_of_bot(
+    schedule: &Schedule,
+    campaign_id: CampaignId,
+    decided_until: DateTime<Utc>,
+    now: DateTime<Utc>,
+    bot: &BotStanding,
+    open_jobs: Vec<JobId>,
+) -> Vec<DueDecision> {
+    let Activity { state, before, ran_since, .. } = bot.activity;
+    let began = ran_since.filter(|began| state == BotState::Running && (decided_until..now).contains(began));
+    let mut decisions = Vec::new();
+    let mut from = decided_until;
+    if let Some(began) = began {
+        decisions = due(schedule, campaign_id, from, began, &bot.with(before, open_jobs.clone()));
+        from = began;
+    }
+    decisions.extend(due(schedule, campaign_id, from, now, &bot.with(state, open_jobs)));
+    decisions
+}
+
+/// When there is something to decide next; none when the schedule has ended. `is_planned` tells due times that have a
+/// run already, as a backfill may have taken one before its start.
+#[must_use]
+pub fn next_decision_at(
+    schedule: &Schedule,
+    campaign_id: CampaignId,
+    decided_until: DateTime<Utc>,
+    bot_runs: bool,
+    is_planned: impl Fn(DateTime<Utc>) -> bool,
+) -> Option<DateTime<Utc>> {
+    let mut times = schedule.due_times(campaign_id, decided_until).take(LONGEST_SEARCH);
+    let next = times.find(|time| !is_planned(time.due_at))?;
+    if schedule.pause.is_some() || !bot_runs {
+        return next.start_at.checked_add_signed(IDLE_LOOK);
+    }
+    Some(next.start_at)
 }
 
 /// The runs that were due from `from` on and before `until`, whatever became of them: each that is not open already
@@ -159,6 +243,9 @@ pub fn backfill(
     }
     if standing.bot != BotState::Running {
         return Err(ScheduleError::BotNotRunning { state: standing.bot });
+    }
+    if !standing.in_plan {
+        return Err(ScheduleError::NotInPlan);
     }
     let before_first = from.checked_sub_signed(TimeDelta::nanoseconds(1)).unwrap_or(EARLIEST);
     let times = schedule.timing.times_after(before_first).take_while(|due_at| *due_at < until);

@@ -38,6 +38,10 @@ pub enum ScheduleError {
     BackfillTooLarge { from: DateTime<Utc>, until: DateTime<Utc> },
     #[error("runs are backfilled only while the bot is RUNNING; it is {state}")]
     BotNotRunning { state: BotState },
+    #[error(
+        "runs are backfilled only while the bot runs a plan with this campaign; authorize and enable automation again"
+    )]
+    NotInPlan,
 }
 
 codes!(ScheduleError {
@@ -52,9 +56,27 @@ codes!(ScheduleError {
     InvalidRange = "SCHEDULE_INVALID_RANGE",
     BackfillTooLarge = "SCHEDULE_BACKFILL_TOO_LARGE",
     BotNotRunning = "SCHEDULE_BOT_NOT_RUNNING",
+    NotInPlan = "SCHEDULE_NOT_IN_PLAN",
 });
 
 impl ScheduleError {
+    /// Where in an input it is wrong, from the outermost field in.
+    #[must_use]
+    pub const fn path(&self) -> &'static str {
+        match self {
+            Self::InvalidCron { .. } => "schedule.timing.cron.expression",
+            Self::UnknownZone { .. } => "schedule.timing.cron.time_zone",
+            Self::InvalidInterval { .. } => "schedule.timing.interval.every_minutes",
+            Self::NeverFires { .. } | Self::InvalidInstant { .. } => "schedule.timing",
+            Self::InvalidJitter { .. } => "schedule.jitter_seconds",
+            Self::InvalidCatchUp { .. } => "schedule.catch_up_minutes",
+            Self::InvalidReason { .. } => "reason",
+            Self::InvalidRange { .. } => "from",
+            Self::BackfillTooLarge { .. } => "until",
+            Self::BotNotRunning { .. } | Self::NotInPlan => "campaign_id",
+        }
+    }
+
     /// The expression with a mark under the character that is wrong, in two lines, where there is one.
     #[must_use]
     pub fn pointer(&self) -> Option<String> {

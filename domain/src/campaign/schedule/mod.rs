@@ -16,7 +16,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use cron::Cron;
-pub use due::{DueDecision, DueSpan, DueTime, PlannedRun, SkipReason, Standing, backfill, due};
+pub use due::{
+    BotStanding, DueDecision, DueSpan, DueTime, PlannedRun, SkipReason, Standing, backfill, due, due_of_bot,
+    next_decision_at,
+};
 pub use error::ScheduleError;
 pub use policy::{
     DEFAULT_CATCH_UP_MINUTES, LONGEST_CATCH_UP_MINUTES, LONGEST_INTERVAL_MINUTES, LONGEST_JITTER_SECONDS,

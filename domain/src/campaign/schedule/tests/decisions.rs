@@ -105,8 +105,8 @@ fn nothing_starts_during_a_pause() {
 fn run_of_a_bot_that_is_not_running_is_skipped_with_its_state() {
     let schedule = every_ten_minutes(Overlap::CancelPrevious);
     for state in BotState::ALL.iter().copied().filter(|state| *state != BotState::Running) {
-        let standing = Standing { bot: state, open_jobs: Vec::new() };
-        let decided = decide(&schedule, "2026-06-01T00:05:00Z", "2026-06-01T00:20:00Z", &standing);
+        let stands = standing(state, &[]);
+        let decided = decide(&schedule, "2026-06-01T00:05:00Z", "2026-06-01T00:20:00Z", &stands);
         let reason = SkipReason::BotNotRunning { state };
         assert_eq!(decided, [skipped("2026-06-01T00:10:00Z", "2026-06-01T00:20:00Z", 2, reason)]);
     }
@@ -172,7 +172,7 @@ fn backfill_is_bounded_and_lies_in_the_past() {
     assert_eq!(code(ask(most + minutes(1), most + minutes(1), &running(&[]))), "SCHEDULE_BACKFILL_TOO_LARGE");
     assert_eq!(code(ask(most, most - minutes(1), &running(&[]))), "SCHEDULE_INVALID_RANGE");
     assert_eq!(code(ask(from, most, &running(&[]))), "SCHEDULE_INVALID_RANGE");
-    let paused = Standing { bot: BotState::Paused, open_jobs: Vec::new() };
+    let paused = standing(BotState::Paused, &[]);
     assert_eq!(code(ask(most, most, &paused)), "SCHEDULE_BOT_NOT_RUNNING");
 }
 

@@ -45,7 +45,12 @@ fn every_ten_minutes(overlap: Overlap) -> Schedule {
 }
 
 fn running(open_jobs: &[JobId]) -> Standing {
-    Standing { bot: BotState::Running, open_jobs: open_jobs.to_vec() }
+    standing(BotState::Running, open_jobs)
+}
+
+/// Of a bot that is taken to have run until now.
+fn standing(bot: BotState, open_jobs: &[JobId]) -> Standing {
+    Standing { bot, bot_since: LATEST, in_plan: true, open_jobs: open_jobs.to_vec() }
 }
 
 /// A due time of the campaign without jitter.

@@ -117,11 +117,11 @@ proptest! {
         for look in looks {
             now += TimeDelta::seconds(look.after_seconds);
             open.drain(..look.ended.min(open.len()));
-            let standing = Standing { bot: look.bot, open_jobs: open.clone() };
-            let mut decisions = due(&schedule, campaign(), decided_until, now, &standing);
+            let stands = standing(look.bot, &open);
+            let mut decisions = due(&schedule, campaign(), decided_until, now, &stands);
             carry_out(&mut open, &decisions);
             if look.crashes {
-                let again = due(&schedule, campaign(), decided_until, now, &Standing { bot: look.bot, open_jobs: open.clone() });
+                let again = due(&schedule, campaign(), decided_until, now, &standing(look.bot, &open));
                 prop_assert_eq!(runs(&again), runs(&decisions), "a crash changed what runs");
                 // Those that were cancelled are gone by now.
                 if schedule.overlap != Overlap::CancelPrevious {

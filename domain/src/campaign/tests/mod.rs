@@ -1,5 +1,8 @@
 //! Given, when, then; what is refused; the shapes that campaigns are stored in.
 
+mod exactly_once;
+mod scheduling;
+
 use chrono::{DateTime, TimeZone, Utc};
 use cqrs_es::Aggregate;
 use cqrs_es::test::TestFramework;
