@@ -97,6 +97,8 @@ impl Projection for Campaigns {
                     .await?;
                 columns::one_row(&done, "campaigns", campaign_id)
             }
+            // When it runs is in `campaign_schedules`.
+            _ => Ok(()),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::audit_trail::AuditTrail;
 use crate::bot_counters::BotCounters;
 use crate::bot_status::BotStatuses;
 use crate::campaign_runs::CampaignRuns;
+use crate::campaign_schedules::CampaignSchedules;
 use crate::campaigns::Campaigns;
 use crate::error::ProjectionError;
 use crate::instagram_accounts::InstagramAccounts;
@@ -16,6 +17,7 @@ use crate::jobs::Jobs;
 use crate::projection::Projection;
 use crate::reactor::accounts::Accounts;
 use crate::reactor::automation::Automation;
+use crate::reactor::campaign_due::CampaignDue;
 use crate::users::Users;
 
 /// All projections. The reactors wake the workers of `queue`.
@@ -29,7 +31,11 @@ pub fn all(queue: &CommandQueue) -> Vec<Arc<dyn Projection>> {
 /// The reactors alone.
 #[must_use]
 pub fn reactors(queue: &CommandQueue) -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(Accounts::new(queue.clone())), Arc::new(Automation::new(queue.clone()))]
+    vec![
+        Arc::new(Accounts::new(queue.clone())),
+        Arc::new(Automation::new(queue.clone())),
+        Arc::new(CampaignDue::new(queue.clone())),
+    ]
 }
 
 /// The read models alone.
@@ -42,6 +48,7 @@ pub fn read_models() -> Vec<Arc<dyn Projection>> {
         Arc::new(BotCounters),
         Arc::new(Campaigns),
         Arc::new(CampaignRuns),
+        Arc::new(CampaignSchedules),
         Arc::new(Actions),
         Arc::new(Jobs),
         Arc::new(AuditTrail),

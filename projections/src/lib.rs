@@ -7,6 +7,7 @@ mod batch;
 pub mod bot_counters;
 pub mod bot_status;
 pub mod campaign_runs;
+pub mod campaign_schedules;
 pub mod campaigns;
 pub mod catalogue;
 pub mod checkpoint;

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use domain::any_event::AnyEvent;
 use domain::bot::{ActionKind, BotEvent, Counter, SuppressReason, Window};
-use domain::campaign::{CampaignEvent, Definition};
+use domain::campaign::schedule::{DueSpan, SkipReason};
+use domain::campaign::{CampaignEvent, Definition, Withdrawal};
 use domain::job::{JobEvent, Origin, Outcome};
 use domain::user::UserEvent;
 
@@ -36,6 +37,62 @@ fn of_campaign(event: &CampaignEvent) -> String {
             format!("revised the campaign to {} (revision {revision})", described(definition))
         }
         CampaignEvent::CampaignArchived { .. } => "archived the campaign".to_owned(),
+        CampaignEvent::ScheduleSet { schedule, .. } => format!("set the schedule: {}", schedule.timing),
+        CampaignEvent::ScheduleCleared { .. } => "cleared the schedule".to_owned(),
+        CampaignEvent::SchedulePaused { reason, .. } => format!("paused the schedule: {reason}"),
+        CampaignEvent::ScheduleResumed { .. } => "resumed the schedule".to_owned(),
+        event => of_run(event),
+    }
+}
+
+fn of_run(event: &CampaignEvent) -> String {
+    let due = |due_at: &DateTime<Utc>| format!("the run due at {}", instant(*due_at));
+    match event {
+        CampaignEvent::RunPlanned { run, backfill: true, .. } => format!("backfills {}", due(&run.due_at)),
+        CampaignEvent::RunPlanned { run, waits: true, .. } => format!("queued {}", due(&run.due_at)),
+        CampaignEvent::RunPlanned { run, .. } => format!("planned {}", due(&run.due_at)),
+        CampaignEvent::RunReleased { run, .. } => format!("let {} start", due(&run.due_at)),
+        CampaignEvent::RunsSkipped { span, reason, .. } => format!("skipped {}: {}", spanned(span), skipped(reason)),
+        CampaignEvent::RunsMissed { span, .. } => format!("missed {}: nobody decided in time", spanned(span)),
+        CampaignEvent::RunCancelRequested { due_at, by_due_at, .. } => {
+            format!("asked {} to end, as the next is due at {}", due(due_at), instant(*by_due_at))
+        }
+        CampaignEvent::RunWithdrawn { due_at, reason, .. } => {
+            format!("took back {}: {}", due(due_at), withdrawn(*reason))
+        }
+        CampaignEvent::RunEnded { due_at, ending, .. } => format!("{} ended: {ending}", due(due_at)),
+        CampaignEvent::RunContinued { due_at, .. } => format!("{} goes on as another job", due(due_at)),
+        CampaignEvent::RunReopened { run, .. } => format!("{} goes on", due(&run.due_at)),
+        _ => String::new(),
+    }
+}
+
+fn spanned(span: &DueSpan) -> String {
+    let DueSpan { first_due_at, last_due_at, count } = span;
+    if *count == 1 {
+        return format!("the run due at {}", instant(*first_due_at));
+    }
+    format!("{count} runs due from {} to {}", instant(*first_due_at), instant(*last_due_at))
+}
+
+fn skipped(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Paused { reason } => format!("the schedule is paused ({reason})"),
+        SkipReason::BotNotRunning { state } => format!("the bot was {state}"),
+        SkipReason::NotInPlan => "the bot runs a plan without the campaign".to_owned(),
+        SkipReason::StillRunning { .. } => "the previous run was not over".to_owned(),
+        SkipReason::QueueFull { waiting } => format!("{waiting} runs waited already"),
+        SkipReason::Superseded { by_due_at } => format!("the run due at {} takes its place", instant(*by_due_at)),
+    }
+}
+
+fn withdrawn(reason: Withdrawal) -> String {
+    match reason {
+        Withdrawal::Superseded { by_due_at } => format!("the run due at {} takes its place", instant(by_due_at)),
+        Withdrawal::BotNotRunning { state } => format!("the bot is {state}"),
+        Withdrawal::ScheduleCleared => "the schedule was cleared".to_owned(),
+        Withdrawal::CampaignArchived => "the campaign was archived".to_owned(),
+        Withdrawal::NotStarted => "its job was never made".to_owned(),
     }
 }
 

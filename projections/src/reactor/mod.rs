@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod automation;
+pub mod campaign_due;
 pub mod work;
 
 use domain::ids::{BotId, derive};

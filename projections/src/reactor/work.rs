@@ -2,7 +2,9 @@
 //!
 //! Stored, so a variant or a field is added, never renamed. No secrets: only the ids of sealed ones.
 
-use domain::ids::{ActionId, JobId, SecretId};
+use chrono::{DateTime, Utc};
+use domain::campaign::RunEnding;
+use domain::ids::{ActionId, CampaignId, JobId, SecretId};
 use domain::job::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +50,23 @@ pub enum Work {
         #[serde(default)]
         jobs: Vec<JobId>,
     },
+    /// Tell a campaign what became of the job of one of its runs.
+    RecordRun { campaign_id: CampaignId, job_id: JobId, due_at: DateTime<Utc>, news: RunNews },
+}
+
+/// What became of the job of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunNews {
+    Ended {
+        ending: RunEnding,
+    },
+    /// It goes on as another job.
+    Continued {
+        next: JobId,
+    },
+    /// It was over and goes on from one of its steps.
+    Reopened {},
 }
 
 /// A command that this version does not know.
@@ -79,6 +98,7 @@ impl Work {
             Self::StartJob { .. } => "start_job",
             Self::SignalJobs { .. } => "signal_jobs",
             Self::CancelJobs { .. } => "cancel_jobs",
+            Self::RecordRun { .. } => "record_run",
         }
     }
 
@@ -87,7 +107,9 @@ impl Work {
     pub const fn priority(&self) -> i16 {
         match self {
             Self::Login { .. } | Self::TestConnection {} => 10,
-            Self::SettleAction { .. } | Self::SignalJobs { .. } | Self::CancelJobs { .. } => 20,
+            Self::SettleAction { .. } | Self::SignalJobs { .. } | Self::CancelJobs { .. } | Self::RecordRun { .. } => {
+                20
+            }
             Self::StartJob { .. } => 30,
             Self::EraseSecrets { .. } => 40,
         }
@@ -132,6 +154,7 @@ mod tests {
             },
             Work::SignalJobs { name: "resumed".to_owned(), payload: Value::Null, jobs: vec![job_id] },
             Work::CancelJobs { reason: "enough".to_owned(), jobs: Vec::new() },
+            Work::RecordRun { campaign_id, job_id, due_at: DateTime::UNIX_EPOCH, news: RunNews::Reopened {} },
         ];
         for work in all {
             let payload = work.payload();

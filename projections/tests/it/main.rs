@@ -8,4 +8,5 @@ mod reactors;
 mod read_models;
 mod rebuilding;
 mod running;
+mod schedules;
 mod support;
