@@ -18,6 +18,7 @@ use crate::hold::Hold;
 use crate::jobs;
 use crate::login::{self, Attempt};
 use crate::reconcile;
+use crate::runs;
 
 /// Does the work, unless the right to it ends first; then `None`, and whoever has the bot next takes over.
 pub(crate) async fn work(
@@ -75,6 +76,9 @@ async fn run(engine: &Engine, errand: &Errand, command: &ClaimedCommand) -> Resu
         }
         Work::SignalJobs { name, payload, jobs } => jobs::signal(engine, errand, &name, &payload, jobs).await,
         Work::CancelJobs { reason, jobs } => jobs::cancel(engine, errand, &reason, jobs).await,
+        Work::RecordRun { campaign_id, job_id, due_at, news } => {
+            runs::record(errand, campaign_id, (job_id, due_at), news).await
+        }
     }
 }
 

@@ -29,6 +29,8 @@ mod mutation;
 mod perform;
 pub mod platform;
 mod reconcile;
+mod runs;
+mod scheduler;
 mod secrets;
 #[cfg(feature = "failpoints")]
 pub mod simulation;

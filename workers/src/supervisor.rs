@@ -18,6 +18,7 @@ use crate::executor::Executor;
 use crate::hold::Hold;
 use crate::job::Runner;
 use crate::job::desk::{Desk, DeskConfig, DeskHandle, DeskParts, LogSource};
+use crate::scheduler::Scheduler;
 use crate::takeover;
 use crate::workflow;
 
@@ -40,10 +41,12 @@ impl Supervisor {
         tracing::info!(worker = engine.hands.config.name, "the workers start");
         let desk = open_desk(&engine, jobs, leases);
         let keeper = Keeper::new(Arc::clone(&engine), hold.clone(), desk.handle());
+        let scheduler = Scheduler::new(Arc::clone(&engine), hold.clone());
         let executor = Executor::new(engine, hold);
         let partitions = tokio::spawn(keeper.run(stop.clone()));
         let commands = tokio::spawn(executor.run(stop.clone()));
-        WorkerHandle { partitions, commands, desk, stop: stop.drop_guard() }
+        let schedules = tokio::spawn(scheduler.run(stop.clone()));
+        WorkerHandle { partitions, commands, schedules, desk, stop: stop.drop_guard() }
     }
 }
 
@@ -52,6 +55,7 @@ impl Supervisor {
 pub struct WorkerHandle {
     partitions: JoinHandle<Keeper>,
     commands: JoinHandle<()>,
+    schedules: JoinHandle<()>,
     desk: Desk,
     /// Stops them when the handle is dropped.
     stop: DropGuard,
@@ -67,6 +71,7 @@ impl WorkerHandle {
     /// Takes in nothing new, ends what runs, gives the partitions away.
     pub async fn stop(self) -> Result<(), JoinError> {
         drop(self.stop);
+        self.schedules.await?;
         self.commands.await?;
         self.desk.stop().await;
         self.partitions.await?.leave().await;
@@ -77,10 +82,12 @@ impl WorkerHandle {
     pub async fn abort(self) {
         self.partitions.abort();
         self.commands.abort();
+        self.schedules.abort();
         self.desk.abort().await;
-        // Both end by being aborted.
+        // All end by being aborted.
         let _ = self.partitions.await;
         let _ = self.commands.await;
+        let _ = self.schedules.await;
     }
 }
 

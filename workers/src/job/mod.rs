@@ -16,6 +16,7 @@ mod workflow;
 
 pub use context::{Cleanup, Context, StepContext};
 pub use error::{EngineError, StepError, WorkflowError};
+pub(crate) use runner::continuation_of;
 pub use runner::{Activation, Assignment, Ran, Runner};
 pub use stream::{JobStream, Provenance};
 pub use workflow::{Registry, Workflow};

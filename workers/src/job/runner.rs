@@ -296,7 +296,7 @@ impl Runner {
         provenance: &Provenance,
     ) -> Result<Vec<JobId>, EngineError> {
         let job_id = context.job_id();
-        let next = JobId::from_uuid(derive(&["continued", &job_id.to_string()]));
+        let next = continuation_of(job_id);
         let Some(bot_id) = stream.job().bot_id() else { return Ok(Vec::new()) };
         let workflow = stream.job().workflow().to_owned();
         let origin = Origin::Continued { job_id };
@@ -304,6 +304,11 @@ impl Runner {
         stream.decide(JobCommand::ContinueAsNew { next, input, at: self.clock.now() })?;
         Ok(vec![next])
     }
+}
+
+/// The job that goes on where a job with a long history stops.
+pub(crate) fn continuation_of(job_id: JobId) -> JobId {
+    JobId::from_uuid(derive(&["continued", &job_id.to_string()]))
 }
 
 /// Polls the code until it returns, or until nothing of it is busy and something stopped it.

@@ -7,6 +7,7 @@ mod flow;
 mod login;
 mod policy;
 mod scene;
+mod schedules;
 mod session;
 mod sharing;
 mod silence;
