@@ -26,6 +26,7 @@ const LONGEST_KEY: usize = 255;
 pub const BOTS: &[&str] = &["bot_status", "instagram_accounts"];
 pub const CAMPAIGNS: &[&str] = &["campaigns"];
 pub const JOBS: &[&str] = &["jobs"];
+pub const SCHEDULES: &[&str] = &["campaigns", "campaign_schedules"];
 pub const USERS: &[&str] = &["users"];
 
 /// What came of a mutation: kept, sealed, for its repetitions.

@@ -13,6 +13,7 @@ use super::error::{fault, services};
 use super::global_id::Kind;
 use super::job::{self, Job};
 use super::names::{Mode, Module};
+use super::schedule::CampaignSchedule;
 use super::targeting::{CampaignFilters, Source};
 
 /// An id that no campaign has.
@@ -87,6 +88,12 @@ impl Campaign {
     /// When it was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
+    }
+
+    /// When it runs by itself; null while it runs once whenever automation is enabled.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn schedule(&self, ctx: &Context<'_>) -> Result<Option<CampaignSchedule>> {
+        CampaignSchedule::load(ctx, self.0.campaign_id).await
     }
 
     /// When it ran, newest first.

@@ -4,6 +4,7 @@
 use async_graphql::{Context, Error, ErrorExtensions, Result, SimpleObject};
 use domain::bot::BotError;
 use domain::campaign::CampaignError;
+use domain::campaign::schedule::ScheduleError;
 use domain::job::JobError;
 use domain::user::UserError as UserRefusal;
 use projections::ProjectionError;
@@ -36,6 +37,12 @@ impl UserError {
         let whole = if path.is_empty() { &[][..] } else { &["input"][..] };
         let path = whole.iter().chain(path).map(|part| (*part).to_owned()).collect();
         Self { code: code.to_owned(), message, path }
+    }
+
+    /// Why a schedule is wrong that is an argument of its own.
+    pub fn of_argument(error: &ScheduleError) -> Self {
+        let path = error.path().split('.').map(camel).collect();
+        Self { code: error.code().to_owned(), message: error.to_string(), path }
     }
 
     /// Something that is not there, or is somebody else's.

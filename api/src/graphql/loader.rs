@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, Error, Result};
 use domain::ids::{BotId, CampaignId, JobId, UserId};
-use projections::{bot_status, campaigns, instagram_accounts, jobs};
+use projections::campaign_schedules::CampaignSchedule;
+use projections::{bot_status, campaign_schedules, campaigns, instagram_accounts, jobs};
 
 use super::campaign::Campaign;
 use super::error::fault;
@@ -23,6 +24,21 @@ impl Loader<CampaignId> for Rows {
     async fn load(&self, ids: &[CampaignId]) -> Result<HashMap<CampaignId, campaigns::Campaign>, Error> {
         let rows = campaigns::by_ids(&self.0.deps.pool, ids).await.map_err(fault)?;
         Ok(rows.into_iter().map(|row| (row.campaign_id, row)).collect())
+    }
+}
+
+/// The key of a campaign's schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ScheduleOf(pub CampaignId);
+
+impl Loader<ScheduleOf> for Rows {
+    type Value = CampaignSchedule;
+    type Error = Error;
+
+    async fn load(&self, keys: &[ScheduleOf]) -> Result<HashMap<ScheduleOf, CampaignSchedule>, Error> {
+        let ids: Vec<CampaignId> = keys.iter().map(|key| key.0).collect();
+        let rows = campaign_schedules::by_ids(&self.0.deps.pool, &ids).await.map_err(fault)?;
+        Ok(rows.into_iter().map(|row| (ScheduleOf(row.campaign_id), row)).collect())
     }
 }
 

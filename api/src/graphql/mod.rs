@@ -30,6 +30,7 @@ mod plan;
 mod query;
 mod respond;
 mod scalars;
+mod schedule;
 pub(crate) mod socket;
 mod subscription;
 mod targeting;

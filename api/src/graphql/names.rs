@@ -161,6 +161,26 @@ mirrored! {
         Recent,
     }
 
+    /// What becomes of a run that is due while another of its campaign is not over.
+    Overlap = "domain::campaign::schedule::Overlap" {
+        /// It is skipped.
+        Skip,
+        /// It starts when those before it are over.
+        Queue,
+        /// It starts, and those before it are cancelled.
+        CancelPrevious,
+    }
+
+    /// Where a run stands that is not over.
+    RunStage = "domain::campaign::Stage" {
+        /// Behind another.
+        Waiting,
+        /// It may start, or runs.
+        Released,
+        /// It was asked to end.
+        Cancelling,
+    }
+
     /// What a user may see and do.
     Role = "domain::user::Role" {
         /// Their own bot.

@@ -16,6 +16,7 @@ use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::error::{admin, caller, coded, fault, restricted_caller, services};
 use super::global_id::{self, Kind};
 use super::job::{self, Job, JobFilter};
+use super::schedule::{ScheduleInput, SchedulePreview};
 use super::targeting::TemplatePreview;
 use super::user::User;
 use crate::code::Code;
@@ -85,6 +86,19 @@ impl Query {
     ) -> Result<TemplatePreview> {
         caller(ctx)?;
         TemplatePreview::of(&text, samples, max_targets)
+    }
+
+    /// When a schedule would run a campaign, without storing it.
+    #[graphql(complexity = "5 + first.clamp(1, 100) as usize * child_complexity")]
+    async fn preview_schedule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The schedule")] schedule: ScheduleInput,
+        #[graphql(desc = "Global id of the campaign: the starts of each spread differently")] campaign_id: Option<ID>,
+        #[graphql(desc = "How many due times, 1 to 100", default = 10)] first: i32,
+    ) -> Result<SchedulePreview> {
+        caller(ctx)?;
+        SchedulePreview::of(ctx, schedule, campaign_id.as_ref(), first)
     }
 
     /// All users by their names; for administrators.

@@ -10,5 +10,6 @@ mod health;
 mod idempotency;
 mod isolation;
 mod jobs;
+mod schedules;
 mod sockets;
 mod support;

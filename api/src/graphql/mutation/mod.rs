@@ -7,6 +7,7 @@ mod campaign;
 mod engine;
 mod job;
 mod payload;
+mod schedule;
 mod user;
 
 use async_graphql::MergedObject;
@@ -17,6 +18,7 @@ pub struct Mutation(
     bot::BotMutation,
     account::AccountMutation,
     campaign::CampaignMutation,
+    schedule::ScheduleMutation,
     automation::AutomationMutation,
     user::UserMutation,
     engine::EngineMutation,

@@ -90,6 +90,8 @@ macro_rules! campaign_payloads {
     };
 }
 
+pub(super) use campaign_payloads;
+
 campaign_payloads! {
     /// What `defineCampaign` did.
     DefineCampaignPayload,
@@ -149,18 +151,23 @@ impl CampaignMutation {
     }
 }
 
-fn missing() -> UserError {
+pub(super) fn missing() -> UserError {
     UserError::not_found("campaign", &["campaignId"])
 }
 
 /// The campaign of an id, if it is the caller's own.
-async fn own(ask: &Ask<'_>, id: &ID) -> Result<Option<CampaignId>> {
+pub(super) async fn own(ask: &Ask<'_>, id: &ID) -> Result<Option<CampaignId>> {
     let Some(id) = campaign_id(id) else { return Ok(None) };
     let loaded = ask.services.deps.bus.load::<campaign_domain::Campaign>(&id.to_string()).await.map_err(fault)?;
     Ok((loaded.state.bot_id() == Some(ask.bot_id())).then_some(id))
 }
 
-async fn execute(ask: &Ask<'_>, id: CampaignId, command: CampaignCommand, metadata: &Metadata) -> Result<Answer> {
+pub(super) async fn execute(
+    ask: &Ask<'_>,
+    id: CampaignId,
+    command: CampaignCommand,
+    metadata: &Metadata,
+) -> Result<Answer> {
     match ask.services.deps.bus.execute::<campaign_domain::Campaign>(&id.to_string(), command, metadata).await {
         Ok(executed) => Ok(Answer { subject: Some(id.uuid()), ..Answer::done(executed.position) }),
         Err(ExecuteError::Refused(refusal)) => Ok(Answer::refused(&refusal)),
@@ -169,7 +176,7 @@ async fn execute(ask: &Ask<'_>, id: CampaignId, command: CampaignCommand, metada
 }
 
 /// The campaign as its stream says, so that whoever changed it sees that even while the read model is behind.
-async fn shown(ask: &Ask<'_>, answer: Answer) -> Result<(Option<Campaign>, Vec<UserError>)> {
+pub(super) async fn shown(ask: &Ask<'_>, answer: Answer) -> Result<(Option<Campaign>, Vec<UserError>)> {
     let Some(id) = answer.subject().map(CampaignId::from_uuid) else { return Ok((None, answer.user_errors)) };
     let deps = &ask.services.deps;
     let state = deps.bus.load::<campaign_domain::Campaign>(&id.to_string()).await.map_err(fault)?.state;
