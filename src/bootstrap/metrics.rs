@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use projections::checkpoint;
-use prometheus::{Gauge, GaugeVec, IntGaugeVec, Opts, Registry};
+use projections::{campaign_schedules, checkpoint};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntGaugeVec, Opts, Registry};
 use sqlx::PgPool;
 use store::command_queue::CommandQueue;
 use tokio::time::{MissedTickBehavior, interval};
@@ -30,6 +30,7 @@ pub struct Figures {
     lease_seconds: Gauge,
     clock_speed: Gauge,
     connections: IntGaugeVec,
+    missed_runs: IntCounter,
 }
 
 impl Figures {
@@ -55,6 +56,11 @@ impl Figures {
             &["projection"],
         )?;
         registry.register(Box::new(behind_seconds.clone()))?;
+        let missed_runs = IntCounter::new(
+            "reprise_schedule_missed_runs_total",
+            "Due times of campaigns that nobody decided in time, over all processes",
+        )?;
+        registry.register(Box::new(missed_runs.clone()))?;
         Ok(Self {
             pool: pool.clone(),
             core: core.clone(),
@@ -76,6 +82,7 @@ impl Figures {
             lease_seconds: single("reprise_writer_lease_seconds", "How long this process may surely write")?,
             clock_speed: single("reprise_clock_speed", "Engine seconds in a real second")?,
             connections: counts("reprise_database_connections", "Connections of the pool", "state")?,
+            missed_runs,
         })
     }
 
@@ -122,6 +129,11 @@ impl Figures {
                 self.behind_seconds.with_label_values(&labels).set(standing.behind_seconds());
                 self.parked_events.with_label_values(&labels).set(standing.parked_events);
             }
+        }
+        if let Ok(missed) = campaign_schedules::missed(&self.pool).await {
+            // It is counted in the log, so a start goes on where the last process was.
+            let missed = u64::try_from(missed).unwrap_or_default();
+            self.missed_runs.inc_by(missed.saturating_sub(self.missed_runs.get()));
         }
         if let Ok(counts) = self.queue.counts().await {
             self.commands.reset();
