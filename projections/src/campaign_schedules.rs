@@ -276,19 +276,26 @@ impl FromRow<'_, PgRow> for CampaignSchedule {
     }
 }
 
-const SELECT: &str = "
-    SELECT campaign.campaign_id, campaign.bot_id, campaign.archived, campaign.schedule, campaign.decided_until,
-           campaign.paused_by, campaign.planned, campaign.skipped, campaign.missed, campaign.decisions, campaign.open_runs,
-           COALESCE(bot.running, false) AS bot_running
-      FROM campaign_schedules AS campaign
-      LEFT JOIN campaign_schedules_bots AS bot ON bot.bot_id = campaign.bot_id";
+/// A row with `decisions` as given: the scheduler has no use for them.
+fn select(decisions: &str) -> String {
+    format!(
+        "SELECT campaign.campaign_id, campaign.bot_id, campaign.archived, campaign.schedule, campaign.decided_until,
+                campaign.paused_by, campaign.planned, campaign.skipped, campaign.missed, {decisions} AS decisions,
+                campaign.open_runs, COALESCE(bot.running, false) AS bot_running
+           FROM campaign_schedules AS campaign
+           LEFT JOIN campaign_schedules_bots AS bot ON bot.bot_id = campaign.bot_id"
+    )
+}
 
-/// What the scheduler has to look after: active campaigns with a schedule, and any with a run that is not over.
-const LOOKED_AFTER: &str = "((campaign.schedule IS NOT NULL AND NOT campaign.archived) OR campaign.open_runs <> '{}')";
+const ALL: &str = "campaign.decisions";
+const NONE: &str = "'[]'::jsonb";
+
+/// What the scheduler has to look after: active campaigns with a schedule.
+const LOOKED_AFTER: &str = "campaign.schedule IS NOT NULL AND NOT campaign.archived";
 
 /// The schedule of a campaign.
 pub async fn by_id(db: impl PgExecutor<'_>, campaign_id: CampaignId) -> Result<Option<CampaignSchedule>, sqlx::Error> {
-    sqlx::query_as(&format!("{SELECT} WHERE campaign.campaign_id = $1"))
+    sqlx::query_as(&format!("{} WHERE campaign.campaign_id = $1", select(ALL)))
         .bind(campaign_id.uuid())
         .fetch_optional(db)
         .await
@@ -300,30 +307,49 @@ pub async fn by_ids(
     campaign_ids: &[CampaignId],
 ) -> Result<Vec<CampaignSchedule>, sqlx::Error> {
     let ids: Vec<_> = campaign_ids.iter().map(|id| id.uuid()).collect();
-    sqlx::query_as(&format!("{SELECT} WHERE campaign.campaign_id = ANY ($1)")).bind(ids).fetch_all(db).await
+    sqlx::query_as(&format!("{} WHERE campaign.campaign_id = ANY ($1)", select(ALL))).bind(ids).fetch_all(db).await
 }
 
-/// What the scheduler has to look after of these bots.
+/// What the scheduler has to look after of these bots. Without decisions.
 pub async fn of_bots(db: impl PgExecutor<'_>, bot_ids: &[BotId]) -> Result<Vec<CampaignSchedule>, sqlx::Error> {
     let ids: Vec<_> = bot_ids.iter().map(|id| id.uuid()).collect();
-    sqlx::query_as(&format!("{SELECT} WHERE campaign.bot_id = ANY ($1) AND {LOOKED_AFTER}"))
+    sqlx::query_as(&format!("{} WHERE campaign.bot_id = ANY ($1) AND {LOOKED_AFTER}", select(NONE)))
         .bind(ids)
         .fetch_all(db)
         .await
 }
 
-/// What the scheduler has to look after of all bots, by the ids of the campaigns.
+/// What the scheduler has to look after of all bots, by the ids of the campaigns. Without decisions.
 pub async fn looked_after(
     db: impl PgExecutor<'_>,
     after: Option<CampaignId>,
     limit: i64,
 ) -> Result<Vec<CampaignSchedule>, sqlx::Error> {
+    page(db, LOOKED_AFTER, after, limit).await
+}
+
+/// The campaigns that have runs that are not over, by their ids. Without decisions.
+pub async fn with_open_runs(
+    db: impl PgExecutor<'_>,
+    after: Option<CampaignId>,
+    limit: i64,
+) -> Result<Vec<CampaignSchedule>, sqlx::Error> {
+    page(db, "campaign.open_runs <> '{}'", after, limit).await
+}
+
+async fn page(
+    db: impl PgExecutor<'_>,
+    which: &str,
+    after: Option<CampaignId>,
+    limit: i64,
+) -> Result<Vec<CampaignSchedule>, sqlx::Error> {
     let sql = format!(
-        "{SELECT}
-          WHERE {LOOKED_AFTER}
+        "{}
+          WHERE {which}
             AND ($1::uuid IS NULL OR campaign.campaign_id > $1)
           ORDER BY campaign.campaign_id
-          LIMIT $2"
+          LIMIT $2",
+        select(NONE)
     );
     sqlx::query_as(&sql).bind(after.map(CampaignId::uuid)).bind(limit).fetch_all(db).await
 }

@@ -22,7 +22,7 @@ use crate::runs::ending_of;
 pub(super) async fn settle(engine: &Engine, bus: &CommandBus, partitions: &BTreeSet<i32>) -> Result<(), Fault> {
     let mut after = None;
     loop {
-        let page = campaign_schedules::looked_after(&engine.pool, after, PAGE).await.map_err(StoreError::from)?;
+        let page = campaign_schedules::with_open_runs(&engine.pool, after, PAGE).await.map_err(StoreError::from)?;
         let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE;
         after = page.last().map(|row| row.campaign_id);
         for row in page.iter().filter(|row| partitions.contains(&partition_of(row.bot_id))) {
