@@ -72,6 +72,9 @@ async fn run(engine: &Engine, errand: &Errand, command: &ClaimedCommand) -> Resu
             erase::erase_secrets(&engine.vault, errand, command.claim.number, &secrets).await
         }
         Work::StartJob { job_id, workflow, input, origin } => {
+            if let Some(held_back) = runs::held_back(errand, job_id, &origin).await? {
+                return Ok(held_back);
+            }
             jobs::start(errand, job_id, workflow, input, origin).await
         }
         Work::SignalJobs { name, payload, jobs } => jobs::signal(engine, errand, &name, &payload, jobs).await,

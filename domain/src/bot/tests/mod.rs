@@ -2,6 +2,7 @@
 
 mod account;
 mod actions;
+mod activity;
 mod automation;
 mod hours;
 mod limits;

@@ -6,7 +6,9 @@ use cqrs_es::Aggregate;
 use cqrs_es::test::{AggregateResultValidator, TestFramework};
 use uuid::Uuid;
 
-use crate::bot::{ActionKind, Bot, BotCommand, BotError, BotEvent, BotState, Limits, Mode, NewReservation, Outcome};
+use crate::bot::{
+    ActionKind, Activity, Bot, BotCommand, BotError, BotEvent, BotState, Limits, Mode, NewReservation, Outcome,
+};
 use crate::decide::Decide;
 use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
 use crate::plan::PlanHash;
@@ -163,6 +165,10 @@ impl Story {
         let mut limits = Limits::default();
         change(&mut limits);
         self.does(|at| BotCommand::ChangeLimits { limits, at })
+    }
+
+    pub fn activity(&self) -> Activity {
+        self.bot.activity()
     }
 
     pub fn state(&self) -> BotState {

@@ -198,12 +198,12 @@ pub fn due_of_bot(
     open_jobs: Vec<JobId>,
 ) -> Vec<DueDecision> {
     let Activity { state, before, ran_since, .. } = bot.activity;
-    let began = ran_since.filter(|began| state == BotState::Running && (decided_until..now).contains(began));
+    let began = ran_since.filter(|began| state == BotState::Running && *began >= decided_until);
     let mut decisions = Vec::new();
     let mut from = decided_until;
     if let Some(began) = began {
-        decisions = due(schedule, campaign_id, from, began, &bot.with(before, open_jobs.clone()));
-        from = began;
+        from = began.min(now);
+        decisions = due(schedule, campaign_id, decided_until, from, &bot.with(before, open_jobs.clone()));
     }
     decisions.extend(due(schedule, campaign_id, from, now, &bot.with(state, open_jobs)));
     decisions
