@@ -46,3 +46,8 @@ CREATE TABLE campaign_due_jobs (
     due_at      timestamptz NOT NULL,
     CONSTRAINT campaign_due_jobs_pkey PRIMARY KEY (job_id)
 );
+
+-- The reactor begins where the log stands when it is installed.
+INSERT INTO projection_checkpoints (projection, shard, version, position, moved_at)
+SELECT 'reactor_campaign_due', shard, 1, head, clock_timestamp()
+  FROM shards;

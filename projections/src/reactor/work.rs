@@ -154,7 +154,12 @@ mod tests {
             },
             Work::SignalJobs { name: "resumed".to_owned(), payload: Value::Null, jobs: vec![job_id] },
             Work::CancelJobs { reason: "enough".to_owned(), jobs: Vec::new() },
-            Work::RecordRun { campaign_id, job_id, due_at: DateTime::UNIX_EPOCH, news: RunNews::Reopened {} },
+            Work::RecordRun {
+                campaign_id: CampaignId::from_uuid(id("campaign")),
+                job_id,
+                due_at: DateTime::UNIX_EPOCH,
+                news: RunNews::Reopened {},
+            },
         ];
         for work in all {
             let payload = work.payload();

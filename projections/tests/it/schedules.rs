@@ -43,7 +43,7 @@ impl Scene {
         let bot_id = Life::of("ada").bot_id;
         let mut scene = Self { world, bot_id, state: Campaign::default() };
         let source = DraftSource::Hashtag { name: "alps".to_owned(), tab: HashtagTab::Top };
-        let draft = Draft { name: "one".to_owned(), module: Module::Like, source, max_targets: 7 };
+        let draft = Draft::new("one", Module::Like, source, 7);
         scene.tell(CampaignCommand::Define { campaign_id: campaign_id(), bot_id, draft, at: at(0) }).await;
         let timing = DraftTiming::Interval { minutes: 10, anchored_at: at(0) };
         let draft = ScheduleDraft { timing, jitter_seconds: 0, overlap, catch_up_minutes: 60 };
@@ -93,12 +93,13 @@ impl Scene {
 
     /// What was asked of the workers, in order.
     async fn work(&self) -> Vec<Work> {
-        let rows: Vec<(String, Value)> =
-            sqlx::query_as("SELECT kind, payload FROM commands WHERE bot_id = $1 ORDER BY created_at, not_before, kind")
-                .bind(self.bot_id.uuid())
-                .fetch_all(self.world.pool())
-                .await
-                .expect("the query runs");
+        let rows: Vec<(String, Value)> = sqlx::query_as(
+            "SELECT kind, payload FROM commands WHERE bot_id = $1 ORDER BY created_at, not_before, kind",
+        )
+        .bind(self.bot_id.uuid())
+        .fetch_all(self.world.pool())
+        .await
+        .expect("the query runs");
         rows.into_iter().map(|(kind, payload)| Work::decode(&kind, payload).expect("it reads")).collect()
     }
 }
@@ -180,7 +181,10 @@ async fn a_run_that_is_replaced_is_asked_to_end() {
     scene.decide(20).await;
     scene.react().await;
     let work = scene.work().await;
-    assert!(matches!(&work[..], [Work::StartJob { .. }, Work::CancelJobs { jobs, .. }] if *jobs == [due(10)]), "{work:?}");
+    assert!(
+        matches!(&work[..], [Work::StartJob { .. }, Work::CancelJobs { jobs, .. }] if *jobs == [due(10)]),
+        "{work:?}"
+    );
 }
 
 #[tokio::test]
