@@ -13,7 +13,7 @@ use super::activity::{Activity, turned_at};
 use super::command::BotCommand;
 use super::error::BotError;
 use super::event::BotEvent;
-use super::limits::{Counter, Limits};
+use super::limits::{Counter, Limits, Rules};
 use super::state::{ActionKind, BotState, Mode};
 use super::text::{LONGEST_CODE, LONGEST_REASON, cut};
 use super::upcast;
@@ -125,6 +125,9 @@ pub struct Bot {
     pub(super) slow_down: Option<SlowDown>,
     pub(super) unknown_failures: Vec<DateTime<Utc>>,
     pub(super) error_reason: Option<String>,
+    /// Other rules than the product's are for asking "what if", and are never stored.
+    #[serde(skip)]
+    pub(super) rules: Rules,
 }
 
 /// JSON has no maps with composite keys; a list of pairs stands for one.
@@ -174,6 +177,7 @@ impl Default for Bot {
             slow_down: None,
             unknown_failures: Vec::new(),
             error_reason: None,
+            rules: Rules::default(),
         }
     }
 }

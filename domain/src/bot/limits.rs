@@ -5,6 +5,7 @@
 use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -191,6 +192,23 @@ impl Limits {
     #[must_use]
     pub fn above_ceiling(&self) -> Option<Counter> {
         Counter::ALL.iter().copied().find(|counter| self.of(*counter) > counter.ceiling())
+    }
+}
+
+/// What is fixed beside the limits that a person chooses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// An hour's limits that are not the usual share of a day's.
+    pub hourly: BTreeMap<Counter, u32>,
+    /// Least and most seconds between two writes.
+    pub pause_seconds: (i64, i64),
+    /// Whether the first days have lower limits.
+    pub warm_up: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { hourly: BTreeMap::new(), pause_seconds: PAUSE_SECONDS, warm_up: true }
     }
 }
 

@@ -22,6 +22,7 @@ mod tests;
 mod text;
 mod upcast;
 mod verdict;
+pub mod what_if;
 mod windows;
 
 pub use account::normal_account_name;

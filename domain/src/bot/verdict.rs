@@ -42,7 +42,7 @@ impl Bot {
     #[must_use]
     pub fn daily_limit(&self, counter: Counter, now: DateTime<Utc>) -> u32 {
         let chosen = self.limits_at(now).of(counter).min(counter.ceiling());
-        let warming_up = self.first_live_at.is_none_or(|first| now < warmed_up_at(first));
+        let warming_up = self.rules.warm_up && self.first_live_at.is_none_or(|first| now < warmed_up_at(first));
         let limit = if warming_up { chosen.min(counter.warm_up()) } else { chosen };
         let halved = self.kind_blocks.iter().any(|(kind, block)| {
             Counter::from(*kind) == counter && block.halved_until.is_some_and(|until| now < until)
@@ -56,7 +56,7 @@ impl Bot {
         let daily = self.daily_limit(counter, now);
         match window {
             Window::Day => daily,
-            Window::Hour => hourly(daily),
+            Window::Hour => self.rules.hourly.get(&counter).map_or(hourly(daily), |hourly| daily.min(*hourly)),
         }
     }
 

@@ -15,4 +15,5 @@ mod story;
 mod table;
 mod trouble;
 mod volume;
+mod what_if;
 mod windows;
