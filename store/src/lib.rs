@@ -19,6 +19,7 @@ pub mod repository;
 pub mod snapshot;
 pub mod tap;
 pub mod testing;
+pub mod transfer;
 pub mod vault;
 pub mod wakeup;
 pub mod writer;
