@@ -27,6 +27,11 @@ impl Output {
         Self { json, colour: terminal && !plain, bars: terminal && !plain && !json }
     }
 
+    /// Whether results are JSON.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
     /// The command's result: the value as one line of JSON, or the text made from it.
     pub fn result<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) {
         if self.json {

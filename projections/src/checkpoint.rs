@@ -1,10 +1,13 @@
 //! How far each projection has read. A checkpoint moves only from where its reader thought it was, in the transaction
 //! that writes the rows, so two readers of one projection never apply an event twice.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use crate::error::ProjectionError;
+use crate::projection::Projection;
 
 /// A projection's place in one shard of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
@@ -100,6 +103,31 @@ pub(crate) async fn advance(
     .execute(db)
     .await?;
     Ok(moved.rows_affected() == 1)
+}
+
+/// Lets `projections` pass over the events from `before` to `after`: those that had read everything up to `before`, or
+/// nothing at all, go on after them. The names of the others are the answer.
+pub async fn pass_over(
+    pool: &PgPool,
+    projections: &[Arc<dyn Projection>],
+    shard: i32,
+    before: i64,
+    after: i64,
+) -> Result<Vec<&'static str>, ProjectionError> {
+    let mut tx = pool.begin().await?;
+    let mut behind = Vec::new();
+    for projection in projections {
+        let (name, version) = (projection.name(), projection.version());
+        begin(&mut *tx, name, shard, Checkpoint { version, position: 0 }).await?;
+        let Some(from) = lock(&mut tx, name, shard).await? else { continue };
+        if from.position == 0 || from.position == before {
+            advance(&mut tx, name, shard, from, Checkpoint { position: after, ..from }).await?;
+        } else if from.position < after {
+            behind.push(name);
+        }
+    }
+    tx.commit().await?;
+    Ok(behind)
 }
 
 /// How far a projection is behind the log.

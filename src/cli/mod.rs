@@ -5,9 +5,12 @@ mod bench;
 mod config;
 mod demo;
 mod doctor;
+mod events;
+mod log_access;
 mod migrate;
 mod postgres;
 mod projections;
+mod replay;
 mod sandbox;
 mod schema;
 mod up;
@@ -63,6 +66,12 @@ enum Command {
     /// Look at, verify and rebuild the views of the log
     #[command(subcommand)]
     Projections(projections::ProjectionsCommand),
+    /// Re-run, look back and ask what if, over what happened; nothing of it has any effect
+    #[command(subcommand)]
+    Replay(replay::ReplayCommand),
+    /// Show, export and import the events of the log
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// See whether the stored log is what was written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -161,6 +170,8 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(&command, output),
         Command::Migrate(flags) => block_on(migrate::run(&flags, output)),
         Command::Projections(command) => block_on(projections::run(command, output)),
+        Command::Replay(command) => block_on(replay::run(command, output)),
+        Command::Events(command) => block_on(events::run(command, output)),
         Command::Audit(command) => block_on(audit::run(command, output)),
         Command::Sandbox(command) => block_on(sandbox::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),

@@ -7,7 +7,9 @@ use store::StoreError;
 use store::audit::AuditError;
 use store::embedded::EmbeddedError;
 use store::testing::TestingError;
+use store::transfer::TransferError;
 use store::vault::{KeyFileError, KeyringError};
+use workers::job::replay::{HistoryError, ReplayError};
 use workers::platform::GatewayConfigError;
 use workers::platform::sandbox::SandboxError;
 
@@ -145,6 +147,36 @@ impl From<PasswordError> for Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         Self::new(error.code(), Exit::Software, error.to_string()).caused_by_sources_of(error)
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        let (exit, hint) = match error {
+            TransferError::Store(error) => return error.into(),
+            TransferError::File(_) => (Exit::Io, "see that the file is there and readable"),
+            TransferError::StreamDiffers { .. } => (Exit::Data, "import into an empty database"),
+            TransferError::Gap { .. } => (Exit::Data, "import the exports in their order, from the first on"),
+            _ => (Exit::Data, "export again; what an export wrote is never edited"),
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(hint).caused_by_sources_of(error)
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        let (exit, hint) = match &error {
+            ReplayError::UnknownWorkflow { .. } => (Exit::Unavailable, "use a version that knows the workflow"),
+            ReplayError::Panicked { .. } | ReplayError::OutsideWait { .. } => (Exit::Software, "mend the workflow"),
+            _ => (Exit::Data, "export the job again; a history is never edited"),
+        };
+        Self::new(error.code(), exit, error.to_string()).hint(hint)
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        Self::new(error.code(), Exit::Data, error.to_string()).hint("export the job again; a history is never edited")
     }
 }
 

@@ -153,6 +153,20 @@ impl Writer {
         }
     }
 
+    /// How many other writers have a lease.
+    pub async fn others(&self, pool: &PgPool) -> Result<i64, StoreError> {
+        let others = sqlx::query_scalar(
+            "SELECT count(*)
+               FROM writers
+              WHERE writer_id <> $1
+                AND lease_until > clock_timestamp()",
+        )
+        .bind(self.shared.writer_id)
+        .fetch_one(pool)
+        .await?;
+        Ok(others)
+    }
+
     /// Ends the lease and stops renewing it. Appends are refused from here on.
     pub async fn retire(&self) -> Result<(), StoreError> {
         self.renewal.stop.cancel();

@@ -41,3 +41,4 @@ mod workflow;
 pub use config::WorkerConfig;
 pub use engine::WorkerParts;
 pub use supervisor::{Supervisor, WorkerHandle};
+pub use workflow::replayable;

@@ -5,6 +5,7 @@
 
 mod entries;
 mod error;
+pub mod history;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use super::workflow::Registry;
 
 pub use entries::{EntryLine, EntryState};
 pub use error::ReplayError;
+pub use history::{Expected, Heading, History, HistoryError};
 use past::{Ended, Past, Still};
 
 /// How often code may wake itself without asking its context for anything.

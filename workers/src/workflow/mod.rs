@@ -2,6 +2,7 @@
 
 mod acting;
 pub(crate) mod campaign_run;
+mod handless;
 mod listing;
 mod steps;
 
@@ -9,6 +10,8 @@ use std::sync::Arc;
 
 use crate::hands::Hands;
 use crate::job::Registry;
+
+pub use handless::replayable;
 
 /// Every workflow that this version ships, acting through `hands`.
 pub(crate) fn registry(hands: &Arc<Hands>) -> Registry {

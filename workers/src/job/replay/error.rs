@@ -13,6 +13,9 @@ pub enum ReplayError {
     Panicked { index: u32, message: String },
     #[error("the workflow's code waits for something outside of its context after its request {index}")]
     OutsideWait { index: u32 },
+    /// For whoever limits the time of a replay.
+    #[error("the workflow's code neither ended nor waited within {seconds} s")]
+    TooLong { seconds: u64 },
 }
 
 impl ReplayError {
@@ -25,6 +28,7 @@ impl ReplayError {
             Self::UnknownWorkflow { .. } => "REPLAY_UNKNOWN_WORKFLOW",
             Self::Panicked { .. } => "REPLAY_PANICKED",
             Self::OutsideWait { .. } => "REPLAY_OUTSIDE_WAIT",
+            Self::TooLong { .. } => "REPLAY_TOO_LONG",
         }
     }
 }
