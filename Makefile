@@ -55,6 +55,11 @@ bench: setup ## Measure appends and replays on a throw-away PostgreSQL
 	@$(RELEASE) bench append $(ARGS)
 	@$(RELEASE) bench replay $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Kill workers, stop the database, cut the platform off, and see that the books balance
+	@cargo build --release --bin reprise
+	@$(RELEASE) chaos $(ARGS)
+
 .PHONY: schema
 schema: ## Write schema.graphql from the code
 	@cargo build --quiet --bin reprise

@@ -12,6 +12,8 @@ pub mod probes;
 pub mod running;
 pub mod time;
 
+use std::time::Duration;
+
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +57,7 @@ pub async fn run(config: &Config, role: Role, output: Output) -> Result<(), Fail
         Role::Api | Role::Worker => None,
     };
     check_role(config, role)?;
+    check_clock(config).await?;
     // Whether another address may be taken is known only when the first administrator is.
     let taken = if role.has_api() && config.listen.ip().is_loopback() {
         Some(listener::bind(config.listen).await?)
@@ -86,6 +89,24 @@ fn check_role(config: &Config, role: Role) -> Result<(), Failure> {
             .hint("set gateway_url to the gateway, or to a `reprise sandbox` that all workers share"));
     }
     Ok(())
+}
+
+/// A fast clock is for sandboxes alone, and a gateway says by its routes whether it is one.
+async fn check_clock(config: &Config) -> Result<(), Failure> {
+    let (Some(_), Some(url)) = (config.sandbox_clock, &config.gateway_url) else { return Ok(()) };
+    let refused = |message: &str| {
+        Failure::new("CONFIG_CLOCK_WITH_GATEWAY", Exit::Config, message)
+            .hint("take sandbox_clock away, or name a running `reprise sandbox` as gateway_url")
+    };
+    let url = format!("{}/sandbox", url.trim_end_matches('/'));
+    let answer = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build();
+    let answer = match answer {
+        Ok(client) => client.get(url).send().await.map_err(|error| error.without_url()),
+        Err(error) => Err(error),
+    };
+    let answer = answer.map_err(|error| refused("whether gateway_url is a sandbox cannot be seen").caused_by(error))?;
+    let about: serde_json::Value = answer.json().await.unwrap_or_default();
+    if about["seed"].is_u64() { Ok(()) } else { Err(refused("a fast clock is for a sandbox, and gateway_url is none")) }
 }
 
 async fn run_on(

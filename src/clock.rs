@@ -2,6 +2,7 @@
 //!
 //! Engine time is what the domain sees. Leases and deadlines of calls keep real time and are no business of this module.
 
+mod anchored;
 mod mark;
 mod scaled;
 
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
 
+pub use anchored::AnchoredClock;
 pub use scaled::{ClockError, FASTEST, ScaledClock};
 
 /// The machine's time. Only this module asks for it.

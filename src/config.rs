@@ -13,10 +13,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use error::ConfigError;
 pub use layers::{Layers, Origin};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use settings::{Fallback, SETTINGS, Setting};
 
@@ -61,6 +63,10 @@ pub struct Config {
     pub gateway_url: Option<String>,
     pub sandbox_listen: SocketAddr,
     pub clock_speed: f64,
+    /// An instant, and the speed with which time has passed since.
+    pub sandbox_clock: Option<(DateTime<Utc>, f64)>,
+    pub call_limit: Duration,
+    pub lease: Duration,
     pub dry_run_waived: bool,
     pub worker_concurrency: usize,
     pub key_file: PathBuf,

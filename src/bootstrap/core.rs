@@ -1,6 +1,7 @@
 //! The store of a process that appends: its registration as a writer, the repository, the command bus.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use store::StoreError;
@@ -25,8 +26,13 @@ pub struct Core {
 impl Core {
     /// Registers this process as a writer under `name` and starts the sequencer.
     pub async fn start(pool: &PgPool, name: &str) -> Result<Self, StoreError> {
+        Self::start_with(pool, name, WriterConfig::named(name).ttl).await
+    }
+
+    /// The same; when the process dies, others take over after `lease`.
+    pub async fn start_with(pool: &PgPool, name: &str, lease: Duration) -> Result<Self, StoreError> {
         let tasks = TaskTracker::new();
-        let writer = Writer::register(pool, WriterConfig::named(name)).await?;
+        let writer = Writer::register(pool, WriterConfig { name: name.to_owned(), ttl: lease }).await?;
         let wakeup = Wakeup::start(pool, &tasks);
         let config = RepositoryConfig::default();
         let repository = PostgresRepository::start(pool.clone(), writer.clone(), wakeup.clone(), &config);

@@ -126,7 +126,7 @@ async fn share(start: Start<'_>, stages: &mut Stages) -> Result<Shared, Failure>
     let time = Time::start(config, data_dir, stages)?;
     let vault = Vault::new(pool.clone(), keys::keyring(config)?);
     let name = writer_name();
-    let core = Core::start(&pool, &name).await?;
+    let core = Core::start_with(&pool, &name, config.lease).await?;
     let closing = core.clone();
     stages.started("store", STORE_LIMIT, async move { closing.close().await });
     let queue = CommandQueue::new(pool.clone());
@@ -184,7 +184,12 @@ async fn start_platform(
 }
 
 fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages: &mut Stages) {
-    let settings = WorkerConfig { concurrency: config.worker_concurrency, ..WorkerConfig::named(&shared.name) };
+    let settings = WorkerConfig {
+        concurrency: config.worker_concurrency,
+        call_limit: config.call_limit,
+        settle_time: config.call_limit * 2,
+        ..WorkerConfig::named(&shared.name)
+    };
     let parts = WorkerParts {
         pool: shared.pool.clone(),
         writer: shared.core.writer.clone(),

@@ -30,7 +30,8 @@ impl PlatformParts {
             .await?;
             (sandbox.url(), Some(sandbox))
         };
-        let gateway = Arc::new(Gateway::try_new(GatewayConfig::new(url))?);
+        let config = GatewayConfig { call_timeout: config.call_limit, ..GatewayConfig::new(url) };
+        let gateway = Arc::new(Gateway::try_new(config)?);
         Ok(Self { gateway, sandbox })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{ScaledClock, SystemClock};
+use crate::clock::{AnchoredClock, ScaledClock, SystemClock};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
@@ -24,6 +24,9 @@ pub struct Time {
 impl Time {
     /// Only a process with a sandbox and a folder of its own can have days that pass faster.
     pub fn start(config: &Config, data_dir: Option<&DataDir>, stages: &mut Stages) -> Result<Self, Failure> {
+        if let Some((since, speed)) = config.sandbox_clock {
+            return Ok(Self { clock: Arc::new(AnchoredClock::new(since, speed)), scaled: None });
+        }
         match data_dir {
             Some(data_dir) if config.gateway_url.is_none() => {
                 let clock = Arc::new(ScaledClock::open(&data_dir.clock(), config.clock_speed)?);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod chaos;
 mod config;
 mod demo;
 mod doctor;
@@ -80,6 +81,8 @@ enum Command {
     /// Measure this machine, on a database of its own
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Break everything at random on a stage of its own, and see that the books balance
+    Chaos(chaos::ChaosCommand),
     /// Print the schema of the GraphQL API
     Schema,
     /// Run a command beside a throw-away PostgreSQL for tests
@@ -175,6 +178,7 @@ fn run_command(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Audit(command) => block_on(audit::run(command, output)),
         Command::Sandbox(command) => block_on(sandbox::run(command, output)),
         Command::Bench(command) => block_on(bench::run(command, output)),
+        Command::Chaos(command) => block_on(chaos::run(command, output)),
         Command::Schema => Ok(schema::run()),
         Command::Postgres(command) => block_on(postgres::run(command)),
     }

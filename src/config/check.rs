@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use nix::unistd::geteuid;
 
 use super::layers::{Layers, Origin};
@@ -34,6 +36,9 @@ impl Config {
             gateway_url: texts.get("gateway_url").map(str::to_owned),
             sandbox_listen: texts.parse("sandbox_listen", address)?,
             clock_speed: texts.within("clock_speed", 1.0..=FASTEST)?,
+            sandbox_clock: sandbox_clock(&texts)?,
+            call_limit: Duration::from_secs(texts.within("call_limit", 1..=600)?),
+            lease: Duration::from_secs(texts.within("lease_seconds", 2..=300)?),
             dry_run_waived: texts.parse("dry_run_waived", "it is neither true nor false")?,
             worker_concurrency: texts.within("worker_concurrency", 1..=MOST_CONCURRENCY)?,
             key_file: texts.get("key_file").map_or_else(|| data_dir.join("keys"), PathBuf::from),
@@ -100,6 +105,19 @@ fn database_url(texts: &Texts<'_>) -> Result<Option<Secret>, ConfigError> {
         return Err(texts.invalid("database_url", "it does not start with postgres://"));
     }
     Ok(Some(Secret::new(url.to_owned())))
+}
+
+/// `2026-01-01T00:00:00Z*60`.
+fn sandbox_clock(texts: &Texts<'_>) -> Result<Option<(DateTime<Utc>, f64)>, ConfigError> {
+    let Some(text) = texts.get("sandbox_clock") else { return Ok(None) };
+    let read = text.split_once('*').and_then(|(since, speed)| Some((since.parse().ok()?, speed.parse().ok()?)));
+    match read {
+        Some((since, speed)) if (1.0..=FASTEST).contains(&speed) => Ok(Some((since, speed))),
+        _ => {
+            let problem = format!("it is not an instant, a star and a speed from 1 to {FASTEST}");
+            Err(texts.invalid("sandbox_clock", problem))
+        }
+    }
 }
 
 /// Scheme and host, as browsers send them: no path, and http or https.

@@ -107,6 +107,31 @@ pub const SETTINGS: &[Setting] = &[
         help: "How much faster than real time the sandbox's days pass, up to 10000; not with a gateway",
     },
     Setting {
+        key: "sandbox_clock",
+        default: Fallback::Unset("each process's own"),
+        secret: false,
+        flag: None,
+        alias: None,
+        help: "One fast clock for processes that share a `reprise sandbox`: an instant and a speed, such as \
+               2026-01-01T00:00:00Z*60; refused when gateway_url is no sandbox",
+    },
+    Setting {
+        key: "call_limit",
+        default: Fallback::Value("120"),
+        secret: false,
+        flag: None,
+        alias: None,
+        help: "Seconds that a call of the gateway may take; what a lost call has done is believed after twice that",
+    },
+    Setting {
+        key: "lease_seconds",
+        default: Fallback::Value("15"),
+        secret: false,
+        flag: None,
+        alias: None,
+        help: "Seconds after which the bots of a process that has died go to another",
+    },
+    Setting {
         key: "dry_run_waived",
         default: Fallback::Value("false"),
         secret: false,

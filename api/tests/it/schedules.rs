@@ -26,7 +26,8 @@ fn cron(expression: &str, zone: &str) -> Value {
 }
 
 async fn schedule(person: &Person, id: &Value) -> Value {
-    let query = format!("query($id: ID!) {{ node(id: $id) {{ ... on Campaign {{ {} }} }} }}", &SHOWN[11..SHOWN.len() - 2]);
+    let query =
+        format!("query($id: ID!) {{ node(id: $id) {{ ... on Campaign {{ {} }} }} }}", &SHOWN[11..SHOWN.len() - 2]);
     person.client.query(&query, json!({ "id": id })).await["node"]["schedule"].take()
 }
 

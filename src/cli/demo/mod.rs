@@ -3,7 +3,7 @@
 //! It knows nothing of the engine's inside: it signs in, asks and looks like any user's program, and reads the
 //! platform's own ledger beside that.
 
-mod client;
+pub(super) mod client;
 mod flow;
 mod report;
 

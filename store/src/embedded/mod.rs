@@ -152,6 +152,16 @@ impl EmbeddedPostgres {
         Err(EmbeddedError::NotStopped { pid: self.server.pid, waited_ms: started.elapsed().as_millis() })
     }
 
+    /// Stops it at once, without a checkpoint, as a power cut of the server alone would; the next start recovers.
+    pub async fn stop_at_once(self) -> Result<(), EmbeddedError> {
+        let started = Instant::now();
+        self.server.signal(Signal::SIGQUIT);
+        if self.server.exits_within(QUIT_LIMIT).await {
+            return Ok(());
+        }
+        Err(EmbeddedError::NotStopped { pid: self.server.pid, waited_ms: started.elapsed().as_millis() })
+    }
+
     /// Sends the server's main process a signal; for tests of crashes and stalls.
     pub(crate) fn signal(&self, signal: Signal) {
         self.server.signal(signal);

@@ -79,6 +79,28 @@ impl Casting<'_> {
 
     /// Brings a bot on: linked, logged in, tested and enabled in earnest, past its warm-up or not.
     pub(super) async fn bring_on(&self, account: &str, rng: &mut Rng) -> Player {
+        let limits = limits(rng);
+        let count = rng.between(1, 2);
+        let mut modules = Vec::new();
+        for _ in 0..count {
+            let module = if rng.one_in(2) { Module::Like } else { Module::Follow };
+            modules.push((module, u32::try_from(rng.between(1, 3)).unwrap_or(1)));
+        }
+        // Half of the bots are past the first week.
+        let since = if rng.one_in(2) { TimeDelta::days(8) } else { TimeDelta::zero() };
+        let mode = if rng.one_in(8) { Mode::DryRun } else { Mode::Live };
+        self.enabled(account, limits, &modules, mode, since).await
+    }
+
+    /// A bot with a campaign for each of `modules`, enabled in `mode` so long ago.
+    pub(super) async fn enabled(
+        &self,
+        account: &str,
+        limits: Limits,
+        modules: &[(Module, u32)],
+        mode: Mode,
+        since: TimeDelta,
+    ) -> Player {
         let bot_id = BotId::from_uuid(self.entropy.uuid());
         let at = || self.clock.now();
         self.bot(bot_id, BotCommand::Initialize { bot_id, at: at() }).await;
@@ -91,16 +113,15 @@ impl Casting<'_> {
             at: at(),
         };
         self.bot(bot_id, link).await;
-        let limits = limits(rng);
         self.bot(bot_id, BotCommand::ChangeLimits { limits: limits.clone(), at: at() }).await;
         self.bot(bot_id, BotCommand::RequestLogin { verification_code: None, at: at() }).await;
         self.log_in(bot_id, account).await;
         self.bot(bot_id, BotCommand::RecordConnectionVerified { at: at() }).await;
         let mut campaigns = Vec::new();
-        for _ in 0..rng.between(1, 2) {
-            campaigns.push(self.campaign(bot_id, rng).await);
+        for (module, max_targets) in modules {
+            campaigns.push(self.campaign(bot_id, *module, *max_targets).await);
         }
-        let enablement = self.enable(bot_id, &campaigns, rng).await;
+        let enablement = self.enable(bot_id, &campaigns, mode, since).await;
         Player { bot_id, account: account.to_owned(), campaigns, enablement, limits }
     }
 
@@ -123,20 +144,17 @@ impl Casting<'_> {
         self.bot(bot_id, success).await;
     }
 
-    async fn campaign(&self, bot_id: BotId, rng: &mut Rng) -> CampaignId {
+    async fn campaign(&self, bot_id: BotId, module: Module, max_targets: u32) -> CampaignId {
         let campaign_id = CampaignId::from_uuid(self.entropy.uuid());
-        let module = if rng.one_in(2) { Module::Like } else { Module::Follow };
         let source = DraftSource::Hashtag { name: "handmade".to_owned(), tab: HashtagTab::Recent };
-        let max_targets = u32::try_from(rng.between(1, 3)).unwrap_or(1);
         let draft = Draft::new("simulated", module, source, max_targets);
         let define = CampaignCommand::Define { campaign_id, bot_id, draft, at: self.clock.now() };
         self.tell::<Campaign>(bot_id, &campaign_id.to_string(), define).await;
         campaign_id
     }
 
-    async fn enable(&self, bot_id: BotId, ids: &[CampaignId], rng: &mut Rng) -> EnablementId {
-        // Half of the bots are past the first week.
-        let at = self.clock.now() - if rng.one_in(2) { TimeDelta::days(8) } else { TimeDelta::zero() };
+    async fn enable(&self, bot_id: BotId, ids: &[CampaignId], mode: Mode, since: TimeDelta) -> EnablementId {
+        let at = self.clock.now() - since;
         let enablement_id = EnablementId::from_uuid(self.entropy.uuid());
         let Ok(bot) = self.bus.load::<Bot>(&bot_id.to_string()).await else { return enablement_id };
         let Some(account) = bot.state.account() else { return enablement_id };
@@ -147,7 +165,6 @@ impl Casting<'_> {
             }
         }
         let plan = Plan::new(account.account_id, bot.state.limits_at(at).clone(), campaigns.iter().map(AsRef::as_ref));
-        let mode = if rng.one_in(8) { Mode::DryRun } else { Mode::Live };
         let authorize = BotCommand::AuthorizeAutomation {
             plan_hash: plan.hash(),
             campaigns: plan.campaign_ids(),

@@ -9,11 +9,13 @@
 mod books;
 mod cast;
 mod clock;
+mod interrupt;
 mod process;
 mod repository;
 mod stage;
 
 use chrono::TimeDelta;
+use domain::campaign::Module;
 
 pub use crate::mutation::Mutation;
 pub use books::Breach;
@@ -29,6 +31,28 @@ pub struct Outcome {
     /// How long it took by the engine's clock.
     pub simulated: TimeDelta,
     pub figures: Figures,
+}
+
+/// A run of one campaign on a calm day, with one crash at most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CrashRun {
+    /// What the campaign's job ended with.
+    pub result: Option<serde_json::Value>,
+    /// Writes that reached the platform, by kind and target.
+    pub writes: Vec<(String, String)>,
+    pub breaches: Vec<Breach>,
+    /// How often the job's code was polled before the crash, or in all.
+    pub polls: u32,
+}
+
+/// Runs a campaign of `module`; the process that runs it crashes at the `crash_at`-th await, if there are so many.
+///
+/// # Panics
+///
+/// When the simulation itself cannot be set up.
+#[must_use]
+pub fn crash_run(module: Module, crash_at: Option<u32>) -> CrashRun {
+    stage::crash_run(module, crash_at)
 }
 
 /// How much happened.

@@ -16,6 +16,7 @@ use store::repository::EventRepository;
 
 use super::cast::OpenSessions;
 use super::clock::{Seeded, VirtualClock};
+use super::interrupt::Awaits;
 use super::repository::FaultyRepository;
 use crate::account_lock::AccountLocks;
 use crate::config::WorkerConfig;
@@ -55,12 +56,18 @@ pub(super) struct Process {
     /// Told something while it ran.
     dirty: Vec<JobId>,
     busy: Vec<JobId>,
+    awaits: Awaits,
     pub(super) running: Running,
 }
 
 impl Process {
     /// Takes all `jobs` over: each is looked at once.
     pub(super) fn start(common: &Common, epoch: i64, jobs: impl IntoIterator<Item = JobId>) -> Self {
+        Self::counted(common, epoch, jobs, Awaits::default())
+    }
+
+    /// As [`Process::start`]; the awaits of its activations count.
+    pub(super) fn counted(common: &Common, epoch: i64, jobs: impl IntoIterator<Item = JobId>, awaits: Awaits) -> Self {
         let repository: Arc<dyn EventRepository> = common.repository.clone();
         let config = WorkerConfig {
             settle_time: Duration::from_secs(240),
@@ -83,7 +90,7 @@ impl Process {
         let runner = Runner::new(repository, registry, common.clock.clone(), common.entropy.clone());
         let now = hands.now();
         let agenda = jobs.into_iter().map(|job| (job, Some(now))).collect();
-        Self { hands, runner, epoch, agenda, dirty: Vec::new(), busy: Vec::new(), running: Running::new() }
+        Self { hands, runner, epoch, agenda, dirty: Vec::new(), busy: Vec::new(), awaits, running: Running::new() }
     }
 
     pub(super) const fn runner(&self) -> &Runner {
@@ -111,7 +118,8 @@ impl Process {
             self.agenda.remove(&job);
             self.busy.push(job);
             let (runner, provenance) = (self.runner.clone(), self.provenance(job));
-            self.running.push(Box::pin(async move { (job, runner.activate(job, provenance).await) }));
+            let activation = Box::pin(async move { (job, runner.activate(job, provenance).await) });
+            self.running.push(Box::pin(self.awaits.count(activation)));
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::bot::{Bot, BotCommand, BotEvent, BotState};
+use domain::bot::{Bot, BotCommand, BotEvent, BotState, Limits, Mode, WorkingHours};
+use domain::campaign::Module;
 use domain::clock::Clock;
 use domain::ids::JobId;
 use domain::job::{Job, JobCommand, JobState, Origin};
@@ -20,9 +21,10 @@ use tokio::task::yield_now;
 use super::books::{self, Breach};
 use super::cast::{Casting, OpenSessions, Player, jobs_of};
 use super::clock::{Seeded, VirtualClock};
+use super::interrupt::Awaits;
 use super::process::{Common, Process, Running};
 use super::repository::FaultyRepository;
-use super::{Figures, Mutation, Outcome};
+use super::{CrashRun, Figures, Mutation, Outcome};
 use crate::platform::sandbox::{Fault, FaultKind, InProcess, LoginKind, Rng, SandboxConfig, World};
 use crate::platform::{Gateway, GatewayConfig};
 
@@ -39,6 +41,15 @@ pub(super) fn play(seed: u64, mutation: Option<Mutation>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     match runtime {
         Ok(runtime) => runtime.block_on(async { Stage::set(seed, mutation).await.play().await }),
+        Err(error) => panic!("the simulation has no runtime: {error}"),
+    }
+}
+
+/// Runs a campaign of `module` on a calm day, with a crash at one await.
+pub(super) fn crash_run(module: Module, crash_at: Option<u32>) -> CrashRun {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(async { Stage::empty(1, None).crash_run(module, crash_at).await }),
         Err(error) => panic!("the simulation has no runtime: {error}"),
     }
 }
@@ -63,6 +74,13 @@ struct Stage {
 
 impl Stage {
     async fn set(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut stage = Self::empty(seed, mutation);
+        stage.bring_on().await;
+        stage
+    }
+
+    /// Nobody is on it yet.
+    fn empty(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut rng = Rng::new(seed);
         let clock = Arc::new(VirtualClock::new());
         let config =
@@ -84,7 +102,7 @@ impl Stage {
         let bus = CommandBus::new(repository.clone(), None);
         let process = Process::start(&common, repository.epoch(), []);
         let started_at = clock.now();
-        let mut stage = Self {
+        Self {
             seed,
             rng,
             common,
@@ -97,9 +115,7 @@ impl Stage {
             live: Vec::new(),
             started_at,
             figures: Figures::default(),
-        };
-        stage.bring_on().await;
-        stage
+        }
     }
 
     fn casting(&self) -> Casting<'_> {
@@ -117,19 +133,59 @@ impl Stage {
         let count = usize::try_from(rng.between(1, MOST_BOTS)).unwrap_or(1);
         for account in accounts().into_iter().take(count) {
             let player = self.casting().bring_on(&account, &mut rng).await;
-            for (job, campaign_id) in jobs_of(&player) {
-                let input = json!({ "campaign_id": campaign_id, "enablement_id": player.enablement });
-                let origin = Origin::Campaign { campaign_id, due_at: self.common.clock.now() };
-                let provenance = self.process.provenance(job);
-                let made = self.process.runner().create(job, player.bot_id, CAMPAIGN_RUN, input, origin, &provenance);
-                if made.await.is_ok() {
-                    self.live.push(job);
-                }
-            }
-            self.players.push(player);
+            self.begin(player).await;
         }
         self.rng = rng;
         self.process = Process::start(&self.common, self.common.repository.epoch(), self.live.clone());
+    }
+
+    /// Makes the jobs of a player's campaigns.
+    async fn begin(&mut self, player: Player) {
+        for (job, campaign_id) in jobs_of(&player) {
+            let input = json!({ "campaign_id": campaign_id, "enablement_id": player.enablement });
+            let origin = Origin::Campaign { campaign_id, due_at: self.common.clock.now() };
+            let provenance = self.process.provenance(job);
+            let made = self.process.runner().create(job, player.bot_id, CAMPAIGN_RUN, input, origin, &provenance);
+            if made.await.is_ok() {
+                self.live.push(job);
+            }
+        }
+        self.players.push(player);
+    }
+
+    async fn crash_run(mut self, module: Module, crash_at: Option<u32>) -> CrashRun {
+        let limits = Limits { hours: WorkingHours { from: 0, until: 24 }, ..Limits::default() };
+        let account = accounts().into_iter().next().unwrap_or_default();
+        let modules = [(module, 3)];
+        let player = self.casting().enabled(&account, limits, &modules, Mode::Live, TimeDelta::days(8)).await;
+        self.begin(player).await;
+        let awaits = Awaits::until(crash_at);
+        let epoch = self.common.repository.epoch();
+        self.process = Process::counted(&self.common, epoch, self.live.clone(), awaits.clone());
+        let mut crashed = false;
+        let mut rounds = 0;
+        while !self.is_over().await && rounds < MOST_ROUNDS {
+            self.round(false).await;
+            if awaits.are_over() && !crashed {
+                crashed = true;
+                let epoch = self.common.repository.next_epoch();
+                self.process = Process::counted(&self.common, epoch, self.live.clone(), awaits.unbounded());
+            }
+            rounds += 1;
+        }
+        self.crash_report(awaits.seen()).await
+    }
+
+    async fn crash_report(self, polls: u32) -> CrashRun {
+        let events = self.common.repository.raw_read(DEFAULT_SHARD, 0, i64::MAX).await.unwrap_or_default();
+        let ended = events.iter().find(|raw| raw.event_type == "JobCompleted");
+        let result = ended.and_then(|raw| serde_json::from_str::<serde_json::Value>(&raw.payload).ok());
+        let mut breaches = books::jobs_are_over(&events);
+        for player in &self.players {
+            breaches.extend(books::balance(player, &events, &self.sandbox.ledger(Some(&player.account))));
+        }
+        let writes = self.sandbox.ledger(None).into_iter().map(|entry| (entry.kind, entry.target)).collect();
+        CrashRun { result: result.map(|mut payload| payload["result"].take()), writes, breaches, polls }
     }
 
     async fn play(mut self) -> Outcome {

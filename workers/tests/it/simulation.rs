@@ -3,7 +3,8 @@
 //!
 //! One seed by hand: `REPRISE_SEED=17 cargo nextest run -p workers seed_of_the_environment --no-capture`.
 
-use workers::simulation::{Mutation, Outcome, simulate};
+use domain::campaign::Module;
+use workers::simulation::{CrashRun, Mutation, Outcome, crash_run, simulate};
 
 use crate::platform::support::install_tls;
 
@@ -70,6 +71,40 @@ fn storms_are_storms() {
     assert!(sum(|outcome| outcome.figures.zombies.into()) > 40);
     assert!(sum(|outcome| outcome.figures.faults.into()) > 200);
     assert!(sum(|outcome| outcome.figures.writes as u64) > 60);
+}
+
+/// Crashes at every await of a campaign's run, one after another.
+fn crashes_everywhere(module: Module) {
+    install_tls();
+    let whole = crash_run(module, None);
+    assert!(whole.breaches.is_empty() && whole.writes.len() == 3, "{whole:?}");
+    let mut crashes = 0;
+    for at in 1..=whole.polls {
+        let CrashRun { result, mut writes, breaches, .. } = crash_run(module, Some(at));
+        assert!(breaches.is_empty(), "at {at}: {breaches:?}");
+        let result = result.unwrap_or_else(|| panic!("at {at}: the job has no result"));
+        let expected = whole.result.as_ref().expect("the whole run has a result");
+        for part in ["targets", "performed", "refused", "in_doubt", "stopped_by"] {
+            assert_eq!(result[part], expected[part], "at {at}: {part} of {result}");
+        }
+        // An action whose call was never made is one that failed, and is made again.
+        writes.sort();
+        let mut usual = whole.writes.clone();
+        usual.sort();
+        assert_eq!(writes, usual, "at {at}");
+        crashes += 1;
+    }
+    assert!(crashes > 50, "{crashes} awaits are too few for a run");
+}
+
+#[test]
+fn run_of_likes_that_crashes_at_any_await_ends_as_if_it_had_not() {
+    crashes_everywhere(Module::Like);
+}
+
+#[test]
+fn run_of_follows_that_crashes_at_any_await_ends_as_if_it_had_not() {
+    crashes_everywhere(Module::Follow);
 }
 
 /// The seed that finds a planted bug.

@@ -51,6 +51,7 @@ pub(super) struct Outage {
 
 impl Outage {
     /// For a sandbox without a socket, which refuses nobody.
+    #[cfg(feature = "failpoints")]
     pub(super) fn none() -> Self {
         Self { until: watch::Sender::new(None), refusing: watch::Sender::new(true).subscribe() }
     }

@@ -26,6 +26,7 @@
 mod calls;
 mod control;
 mod fault;
+#[cfg(feature = "failpoints")]
 mod in_process;
 mod ledger;
 mod listener;
@@ -50,9 +51,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use fault::{Fault, FaultKind};
+#[cfg(feature = "failpoints")]
 pub(crate) use in_process::InProcess;
 pub use ledger::{LedgerEntry, LedgerOutcome, LedgerTotals};
 use server::Server;
+#[cfg(feature = "failpoints")]
 pub(crate) use world::{LoginKind, Rng, World};
 
 /// The password of everybody in the sandbox. It protects nothing.

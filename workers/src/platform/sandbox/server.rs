@@ -106,6 +106,7 @@ impl Server {
         &self.stopping
     }
 
+    #[cfg(feature = "failpoints")]
     pub(super) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }

@@ -78,10 +78,9 @@ impl<'a> Scheduled<'a> {
 
     /// Waits until so many due times are decided, and each of them once.
     async fn decides(&self, count: usize) {
-        let decided = until("the decisions", || async {
-            Some(self.decided().await).filter(|decided| decided.len() >= count)
-        })
-        .await;
+        let decided =
+            until("the decisions", || async { Some(self.decided().await).filter(|decided| decided.len() >= count) })
+                .await;
         let numbers: Vec<i64> = decided.keys().copied().collect();
         let expected: Vec<i64> = (1..).take(decided.len()).collect();
         assert_eq!(numbers, expected, "a due time is missing");
