@@ -4,6 +4,7 @@ mod architecture;
 mod cli;
 mod errors;
 mod projections;
+mod replay;
 mod schema;
 mod support;
 mod up;

@@ -64,7 +64,7 @@ async fn show(command: &Tail, log: &LogAccess, output: Output) -> Result<(), Fai
 
 async fn follow(command: &Tail, log: &LogAccess, head: i64, output: Output) -> Result<(), Failure> {
     let stop = shutdown::on_signals()
-        .map_err(|error| Failure::new("SIGNALS", Exit::Software, "signals cannot be received").caused_by(error))?;
+        .map_err(|error| Failure::new("RUNTIME", Exit::Software, "signals cannot be watched").caused_by(error))?;
     let repository = log.repository();
     let mut reader = LogReader::new(repository.clone(), log.wakeup(), DEFAULT_SHARD, head);
     loop {
