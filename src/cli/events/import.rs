@@ -23,8 +23,9 @@ use crate::output::Output;
 /// same events; what it lacks is added, so that an import can be repeated, and exports made with --after follow each other. Should the
 /// process die while it writes, the streams end where it died, and a repetition goes on from there.
 ///
-/// Nothing is commanded by what is imported: logins, runs and jobs of it are not begun by the next start. Passwords, sessions and
-/// sign-ins are not in events, so the accounts have to be linked again. Nobody else may use the database meanwhile.
+/// Nothing is commanded by what is imported: no login and no run of it begins by itself. Passwords, sessions and sign-ins are not in
+/// events, so nothing can act: a job that is open in it goes on once its account is linked and logged in again. Nobody else may use the
+/// database meanwhile.
 #[derive(Debug, Args)]
 pub struct Import {
     /// An export

@@ -48,7 +48,10 @@ fn surprises(registry: &Registry, folder: &Path) -> (Vec<String>, usize) {
             let heading = history.heading.expect("a file has one");
             match replay(registry, &history.events) {
                 Ok(replayed) if heading.expect.is_met_by(&replayed) => {}
-                found => surprises.push(format!("{}: {:?} is expected, {found:?}", path.display(), heading.expect)),
+                found => {
+                    let found = found.map(|replayed| replayed.verdict);
+                    surprises.push(format!("{}: {:?} is expected, {found:?}", path.display(), heading.expect));
+                }
             }
         }
     }
