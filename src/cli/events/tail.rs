@@ -39,23 +39,20 @@ pub async fn run(command: &Tail, output: Output) -> Result<ExitCode, Failure> {
 async fn show(command: &Tail, log: &LogAccess, output: Output) -> Result<(), Failure> {
     let repository = log.repository();
     let head = repository.head(DEFAULT_SHARD).await?;
-    match &command.stream {
-        Some(name) => {
-            let events = log.stream(name).await?;
-            let skipped = events.len().saturating_sub(usize::try_from(command.lines).unwrap_or(0));
-            for raw in events.into_iter().skip(skipped).filter(|raw| raw.position <= head) {
-                tell(output, raw)?;
-            }
+    if let Some(name) = &command.stream {
+        let events = log.stream(name).await?;
+        let skipped = events.len().saturating_sub(usize::try_from(command.lines).unwrap_or(0));
+        for raw in events.into_iter().skip(skipped).filter(|raw| raw.position <= head) {
+            tell(output, raw)?;
         }
-        None => {
-            let mut after = (head - command.lines).max(0);
-            while after < head {
-                let page = repository.raw_read(DEFAULT_SHARD, after, PAGE.min(head - after)).await?;
-                let Some(last) = page.last() else { break };
-                after = last.position;
-                for raw in page {
-                    tell(output, raw)?;
-                }
+    } else {
+        let mut after = (head - command.lines).max(0);
+        while after < head {
+            let page = repository.raw_read(DEFAULT_SHARD, after, PAGE.min(head - after)).await?;
+            let Some(last) = page.last() else { break };
+            after = last.position;
+            for raw in page {
+                tell(output, raw)?;
             }
         }
     }

@@ -42,7 +42,7 @@ fn journal(entries: &[EntryLine], verdict: &Verdict, all: bool) -> String {
         text = format!("{from} entries before, --all shows them\n{text}");
     }
     if until < entries.len() {
-        text.push_str(&format!("\n{} entries after, --all shows them", entries.len() - until));
+        text = format!("{text}\n{} entries after, --all shows them", entries.len() - until);
     }
     text
 }

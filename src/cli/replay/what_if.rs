@@ -14,22 +14,25 @@ use super::super::log_access::{LogAccess, StreamName};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 
-/// Decides again what was asked of a bot's limits, under the limits of a file, and shows what would have been decided otherwise.
-///
-/// The file is TOML, or JSON when its name ends in .json; what it leaves out is as it was at the time:
-///
-///   like = 20                          a day: follow, unfollow, like, story, comment, dm, request
-///   hourly = { like = 5 }              an hour, instead of a sixth of the day
-///   hours = { from = 8, until = 22 }   of the account's day
-///   pause_seconds = [90, 240]          between two writes
-///   warm_up = false                    full limits from the first day on
-///
-/// This is an approximation. The commands are those that were asked in truth: what the campaigns asked later was shaped by what they
-/// were told before, and an action that would have had to wait is not asked again when it could have gone. What the platform said,
-/// blocks and slow-downs included, is taken as it was said. A suppressed action does not say how many calls of the gateway it would
-/// have cost: it is taken to cost what the last one of its kind did.
+const ABOUT: &str = "\
+Decides again what was asked of a bot's limits, under the limits of a file, and shows what would have been decided otherwise.
+
+The file is TOML, or JSON when its name ends in .json; what it leaves out is as it was at the time:
+
+  like = 20                          a day: follow, unfollow, like, story, comment, dm, request
+  hourly = { like = 5 }              an hour, instead of a sixth of the day
+  hours = { from = 8, until = 22 }   of the account's day
+  pause_seconds = [90, 240]          between two writes
+  warm_up = false                    full limits from the first day on
+
+This is an approximation. The commands are those that were asked in truth: what the campaigns asked later was shaped by what they \
+were told before, and an action that would have had to wait is not asked again when it could have gone. What the platform said, \
+blocks and slow-downs included, is taken as it was said. A suppressed action does not say how many calls of the gateway it would \
+have cost: it is taken to cost what the last one of its kind did.";
+
+/// Decides a bot's reservations again under other limits.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(long_about = ABOUT)]
 pub struct WhatIfCommand {
     /// The bot's id, which is its user's
     bot: String,
@@ -120,11 +123,10 @@ fn decided(decided: &Decided) -> String {
     let Decided::Suppressed { reason, counter, window, frees_at } = decided else { return "allowed".to_owned() };
     let mut text = reason.to_string();
     if let (Some(counter), Some(window)) = (counter, window) {
-        text.push_str(&format!(" of {counter} in a {window}"));
+        text = format!("{text} of {counter} in a {window}");
     }
     match frees_at {
-        Some(at) => text.push_str(&format!(" until {}", at.format("%Y-%m-%d %H:%M:%S"))),
-        None => text.push_str(", not by waiting"),
+        Some(at) => format!("{text} until {}", at.format("%Y-%m-%d %H:%M:%S")),
+        None => format!("{text}, not by waiting"),
     }
-    text
 }

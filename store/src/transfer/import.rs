@@ -60,33 +60,28 @@ pub async fn import<R: BufRead>(
     }
 }
 
-/// What the store has of a stream.
-struct Known {
-    /// Sequences up to this one are stored.
-    stored: i64,
-}
-
 async fn check<R: BufRead>(repository: &dyn EventRepository, input: R) -> Result<Imported, TransferError> {
     let mut imported = Imported::default();
-    let mut streams: HashMap<String, Known> = HashMap::new();
+    // The last sequence that is stored of each stream.
+    let mut streams: HashMap<String, i64> = HashMap::new();
     let mut pieces = Pieces::new(input);
     while let Some(Piece { first_line, events, .. }) = pieces.next()? {
         let Some(first) = events.first() else { continue };
         let stream = first.stream();
-        let known = match streams.get(&stream) {
-            Some(known) => known,
-            None => {
-                imported.streams += 1;
-                let stored = last_sequence(repository, first).await?;
-                if stored < first.sequence - 1 {
-                    let (expected, found) = (stored + 1, first.sequence);
-                    return Err(TransferError::Gap { line: first_line, stream, expected, found });
-                }
-                streams.entry(stream).or_insert(Known { stored })
+        let stored = if let Some(stored) = streams.get(&stream) {
+            *stored
+        } else {
+            let stored = last_sequence(repository, first).await?;
+            if stored < first.sequence - 1 {
+                let (expected, found) = (stored + 1, first.sequence);
+                return Err(TransferError::Gap { line: first_line, stream, expected, found });
             }
+            imported.streams += 1;
+            streams.insert(stream, stored);
+            stored
         };
         imported.events += events.len() as u64;
-        if first.sequence <= known.stored {
+        if first.sequence <= stored {
             compare(repository, first_line, &events).await?;
         }
     }

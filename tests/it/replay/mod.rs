@@ -3,6 +3,7 @@
 mod cli;
 mod life;
 mod recorder;
+mod shipped;
 mod small;
 
 use std::fs;

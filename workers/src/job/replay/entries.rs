@@ -68,10 +68,9 @@ fn state(journal: &Journal, index: u32, entry: &Entry) -> EntryState {
         Entry::Step { attempts, unsettled: true, .. } => EntryState::Unsettled { attempts: *attempts },
         Entry::Step { attempts, retry_at, .. } => EntryState::Retries { attempts: *attempts, retry_at: *retry_at },
         Entry::Timer { fired: false, fires_at } => EntryState::Waits { until: Some(*fires_at) },
-        Entry::Timer { .. } | Entry::Patch { .. } => EntryState::Over,
         Entry::Signal { timed_out: true, .. } => EntryState::TimedOut,
         Entry::Signal { name, until, .. } if journal.is_awaited(index, name) => EntryState::Waits { until: *until },
-        Entry::Signal { .. } => EntryState::Over,
+        Entry::Timer { .. } | Entry::Patch { .. } | Entry::Signal { .. } => EntryState::Over,
         Entry::Child { outcome: None, .. } => EntryState::Waits { until: None },
         Entry::Child { outcome: Some(Outcome::Completed { .. }), .. } => EntryState::Completed { attempts: 1 },
         Entry::Child { outcome: Some(Outcome::Failed { code, .. }), .. } => {
