@@ -1,6 +1,7 @@
 //! `actions`: one row an action, from the first time that it had to wait or was reserved to how it ended.
 
 mod fold;
+pub mod people;
 
 use std::fmt;
 use std::str::FromStr;

@@ -8,6 +8,7 @@ use domain::bot::{
     ActionKind, Bot, BotCommand, BotError, BotEvent, BotState, FailureClass, Mode, NewReservation, Outcome,
     SuppressReason, Verdict, Wait,
 };
+use domain::campaign::SkipReason;
 use domain::ids::{ActionId, CampaignId, EnablementId, RunId};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -44,6 +45,8 @@ pub(crate) struct Planned {
     pub(crate) target: String,
     /// The words of a comment or a message.
     pub(crate) text: Option<String>,
+    /// A story is liked, and not only seen.
+    pub(crate) likes_story: bool,
 }
 
 /// How an action ended, as its job's history keeps it.
@@ -168,6 +171,12 @@ fn reservation(errand: &Errand, action: &Planned) -> NewReservation {
 async fn refused(errand: &Errand, action: &Planned, refusal: BotError) -> Result<Reserved, Fault> {
     let answer = match refusal {
         BotError::AlreadyReserved { .. } => known(errand, action).await?,
+        BotError::ContactStopped => Answer::Done(Settled {
+            outcome: "SKIPPED".to_owned(),
+            class: None,
+            code: Some(SkipReason::ContactStopped.as_str().to_owned()),
+            next_at: None,
+        }),
         BotError::ReservationOpen { .. } => NotNow::wait(errand.now(), "RESERVATION_OPEN").into(),
         BotError::NotAllowed { .. } | BotError::StaleEnablement | BotError::NotPlanned { .. } => {
             let bot = errand.load().await?;

@@ -15,6 +15,7 @@ use store::wakeup::Wakeup;
 use store::writer::Writer;
 
 use crate::account_lock::AccountLocks;
+use crate::acquaintances::Recorded;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::fault::Fault;
@@ -67,6 +68,7 @@ impl Engine {
             bus,
             platform,
             sessions: Arc::new(SealedSessions(vault.clone())),
+            acquaintances: Arc::new(Recorded(pool.clone())),
             clock,
             entropy,
             config,

@@ -13,6 +13,7 @@ use domain::ids::{SecretId, UserId};
 use store::command_bus::CommandBus;
 
 use crate::account_lock::AccountLocks;
+use crate::acquaintances::Acquaintances;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::fault::Fault;
@@ -32,6 +33,7 @@ pub(crate) struct Hands {
     pub(crate) bus: CommandBus,
     pub(crate) platform: Arc<dyn Platform>,
     pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) acquaintances: Arc<dyn Acquaintances>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) config: WorkerConfig,

@@ -2,6 +2,7 @@
 //! reserved before and recorded after. It decides nothing about a bot; that is the domain's.
 
 mod account_lock;
+mod acquaintances;
 mod action;
 mod answer;
 mod backoff;

@@ -115,7 +115,7 @@ fn judge(ours: &[Option<&str>], wanted: Option<&str>, is_whole: bool) -> Finding
     }
 }
 
-fn is_ours(message: &DirectMessage, link: &Link<'_>) -> bool {
+pub(crate) fn is_ours(message: &DirectMessage, link: &Link<'_>) -> bool {
     message.is_sent_by_viewer.unwrap_or_else(|| message.user_id.as_ref().map(UserPk::as_str) == link.own_pk.as_deref())
 }
 

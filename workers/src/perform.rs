@@ -34,6 +34,10 @@ pub(crate) async fn perform(link: &Link<'_>, action: &Planned) -> Result<WriteAn
             let user = &parse::<UserPk>(&action.target, "DELETE /user/follow")?;
             link.call(|call, session| async move { platform.unfollow(call, &session, user).await }).await
         }
+        ActionKind::Story if action.likes_story => {
+            let story = &parse::<StoryId>(&action.target, "POST /story/like")?;
+            link.call(|call, session| async move { platform.like_story(call, &session, story).await }).await
+        }
         ActionKind::Story => {
             let story = &[parse::<StoryId>(&action.target, "PATCH /story/seen")?.pk()];
             link.call(|call, session| async move { platform.see_stories(call, &session, story).await }).await

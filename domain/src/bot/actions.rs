@@ -43,6 +43,7 @@ impl Bot {
         }
         let NewReservation { action_id, run_id, campaign_id, enablement_id, kind, target, requests, roll, at } = new;
         let target = checked("target", target, LONGEST_KEY)?;
+        self.check_contact(kind, &target)?;
         // A simulated action makes no call, a real one at least its own.
         let requests = if mode == Mode::Live { requests.max(1) } else { 0 };
         let local_day = at.with_timezone(&self.zone()).date_naive();

@@ -128,6 +128,8 @@ pub struct Bot {
     /// Other rules than the product's are for asking "what if", and are never stored.
     #[serde(skip)]
     pub(super) rules: Rules,
+    /// The platform's keys of people who asked for no more contact.
+    pub(super) stopped_contacts: BTreeSet<String>,
 }
 
 /// JSON has no maps with composite keys; a list of pairs stands for one.
@@ -178,6 +180,7 @@ impl Default for Bot {
             unknown_failures: Vec::new(),
             error_reason: None,
             rules: Rules::default(),
+            stopped_contacts: BTreeSet::new(),
         }
     }
 }
@@ -269,7 +272,7 @@ impl Bot {
 }
 
 impl Decide for Bot {
-    const SHAPE: u32 = 3;
+    const SHAPE: u32 = 4;
 
     fn decide(&self, command: BotCommand) -> Result<Vec<BotEvent>, BotError> {
         match command {
@@ -328,6 +331,7 @@ impl Decide for Bot {
                 self.reconcile_action(action_id, settlement, evidence, at)
             }
             BotCommand::ReportTrouble { class, code, kind, at } => self.report_trouble(class, code, kind, at),
+            BotCommand::StopContact { person, reason, at } => self.stop_contact(person, reason, at),
             BotCommand::FailBot { reason, at } => {
                 Ok(vec![BotEvent::BotFailed { reason: cut(reason, LONGEST_REASON), at }])
             }

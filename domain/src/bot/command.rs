@@ -93,6 +93,8 @@ pub enum BotCommand {
     ReconcileAction { action_id: ActionId, settlement: Settlement, evidence: String, at: DateTime<Utc> },
     /// A failure that no reservation led to, such as that of a read.
     ReportTrouble { class: FailureClass, code: String, kind: Option<ActionKind>, at: DateTime<Utc> },
+    /// Somebody asked for no more contact. Saying so again changes nothing.
+    StopContact { person: String, reason: String, at: DateTime<Utc> },
     /// Stops everything until a person recovers the bot.
     FailBot { reason: String, at: DateTime<Utc> },
     /// The person has looked into it.
@@ -163,6 +165,7 @@ variants!(
         RecordAction,
         ReconcileAction,
         ReportTrouble,
+        StopContact,
         FailBot,
         RecoverBot,
     ]

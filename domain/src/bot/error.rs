@@ -63,6 +63,8 @@ pub enum BotError {
     NotInDoubt { action_id: ActionId },
     #[error("the outcome does not fit the mode that action {action_id} was reserved in")]
     WrongMode { action_id: ActionId },
+    #[error("the person asked for no more contact")]
+    ContactStopped,
     #[error("{field} is {length} characters long; at most {most} are allowed")]
     TooLong { field: &'static str, length: usize, most: usize },
 }
@@ -94,5 +96,6 @@ codes!(BotError {
     NoReservation = "BOT_NO_RESERVATION",
     NotInDoubt = "BOT_NOT_IN_DOUBT",
     WrongMode = "BOT_WRONG_MODE",
+    ContactStopped = "BOT_CONTACT_STOPPED",
     TooLong = "BOT_TEXT_TOO_LONG",
 });

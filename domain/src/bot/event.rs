@@ -253,6 +253,14 @@ pub enum BotEvent {
         code: String,
         at: DateTime<Utc>,
     },
+    /// Somebody asked for no more contact; it holds for every campaign and for ever.
+    ContactStopped {
+        /// The platform's key of the person.
+        person: String,
+        /// The word that said so.
+        reason: String,
+        at: DateTime<Utc>,
+    },
     BotFailed {
         reason: String,
         at: DateTime<Utc>,
@@ -303,6 +311,7 @@ variants!(
         SlowDownStarted,
         ModuleStopped,
         UnknownFailureSeen,
+        ContactStopped,
         BotFailed,
         BotRecovered,
     ]

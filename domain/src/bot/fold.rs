@@ -54,6 +54,7 @@ impl Bot {
             | BotEvent::SlowDownStarted { .. }
             | BotEvent::ModuleStopped { .. }
             | BotEvent::UnknownFailureSeen { .. } => self.fold_trouble(event),
+            BotEvent::ContactStopped { person, .. } => self.remember_stopped(person),
             // Facts for people; no decision looks at them.
             BotEvent::ConnectionTestRequested { .. }
             | BotEvent::ConnectionTestFailed { .. }

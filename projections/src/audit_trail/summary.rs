@@ -110,6 +110,9 @@ fn of_bot(event: &BotEvent) -> String {
             format!("changed the limits; what is higher holds from {}", instant(*raises_at))
         }
         BotEvent::BotFailed { reason, .. } => format!("the bot failed: {reason}"),
+        BotEvent::ContactStopped { person, reason, .. } => {
+            format!("stopped all contact with {person}, who wrote {reason:?}")
+        }
         BotEvent::BotRecovered { .. } => "recovered the bot".to_owned(),
         BotEvent::ActionKindBlocked { kind, strike, until, .. } => {
             format!("the platform blocked {kind} until {} (strike {strike})", instant(*until))

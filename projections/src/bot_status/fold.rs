@@ -120,7 +120,8 @@ fn change(noted: Noted, event: &BotEvent) -> Result<Change<'_>, ProjectionError>
         | BotEvent::ActionFailed { .. }
         | BotEvent::ActionInDoubt { .. }
         | BotEvent::ActionReconciled { .. }
-        | BotEvent::UnknownFailureSeen { .. } => set!(noted),
+        | BotEvent::UnknownFailureSeen { .. }
+        | BotEvent::ContactStopped { .. } => set!(noted),
     })
 }
 

@@ -19,6 +19,7 @@ use super::clock::{Seeded, VirtualClock};
 use super::interrupt::Awaits;
 use super::repository::FaultyRepository;
 use crate::account_lock::AccountLocks;
+use crate::acquaintances::Strangers;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::errand::Errand;
@@ -79,6 +80,7 @@ impl Process {
             bus: CommandBus::new(Arc::clone(&repository), None),
             platform: Arc::clone(&common.platform),
             sessions: common.sessions.clone(),
+            acquaintances: Arc::new(Strangers),
             clock: common.clock.clone(),
             entropy: common.entropy.clone(),
             config,

@@ -45,6 +45,11 @@ impl Settled {
         self.class.as_deref() == Some(FailureClass::SkipTarget.as_str())
     }
 
+    /// The bot does nothing to this person any more.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.outcome == "SKIPPED"
+    }
+
     fn had_no_effect(&self) -> bool {
         self.outcome == "FAILED" && self.class.as_deref() == Some(FailureClass::Transport.as_str())
     }
@@ -113,6 +118,7 @@ pub(crate) fn single_action(hands: std::sync::Arc<crate::hands::Hands>) -> crate
                 kind: single.kind,
                 target: single.target,
                 text: single.text,
+                likes_story: false,
             };
             Ok(match steps.act(planned, &mut Tally::default()).await? {
                 Asked::Done(settled) => settled.outcome,

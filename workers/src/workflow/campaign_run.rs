@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::bot::{ActionKind, Bot, BotCommand, BotError, Mode, SuppressReason, Verdict, Wait};
-use domain::campaign::{Campaign, Definition};
+use domain::campaign::{Campaign, Definition, Module, SkipReason};
 use domain::ids::{ActionId, BotId, CampaignId, EnablementId, RequestId, RunId, derive};
 use projections::reactor::work::CAMPAIGN_RUN;
 use serde::{Deserialize, Serialize};
 
 use super::acting::Tally;
+use super::candidate::{self, Found, Skips, examines};
+use super::examine::{self, Examined};
 use super::listing::{self, Listed};
 use super::steps::{Asked, Asking, Steps};
 use crate::action::{Planned, not_now};
@@ -25,6 +27,8 @@ use crate::reconcile::{self, Reconciled};
 const LONG_WAIT: TimeDelta = TimeDelta::hours(1);
 /// Why the rest of a run is not done.
 const USED_UP: &str = "FIVE_TARGETS_SKIPPED";
+/// How many times more candidates than targets are listed, where some will not stand a closer look.
+const SPARE: usize = 3;
 /// Targets in a row that had to be skipped before the source counts as used up.
 const MOST_SKIPPED: u32 = 5;
 
@@ -43,6 +47,9 @@ pub(crate) struct RunReport {
     pub(crate) targets: u32,
     #[serde(flatten)]
     pub(crate) tally: Tally,
+    /// Who and what was left alone, by reason.
+    #[serde(default, skip_serializing_if = "Skips::is_empty")]
+    pub(crate) skipped: Skips,
     /// Why it ended early.
     pub(crate) stopped_by: Option<String>,
 }
@@ -67,8 +74,19 @@ impl Run {
             Mode::Live => scheme.bot_id.to_string(),
             Mode::DryRun => self.id.to_string(),
         };
-        let kind = scheme.definition.module.action();
-        ActionId::from_uuid(derive(&["action", &whose, scheme.mode.as_str(), kind.as_str(), target]))
+        let (module, filters) = (scheme.definition.module, &scheme.definition.filters);
+        let kind = match module {
+            // The same story may be seen and liked.
+            Module::StoryLike => module.as_str(),
+            _ => module.action().as_str(),
+        };
+        let run = self.id.to_string();
+        let mut parts = vec!["action", &whose, scheme.mode.as_str(), kind, target];
+        // Who may be met again may be written to again; within a run nobody is.
+        if module == Module::Dm && filters.met.is_some_and(|met| met.again_after_days.is_some()) {
+            parts.push(&run);
+        }
+        ActionId::from_uuid(derive(&parts))
     }
 }
 
@@ -121,8 +139,8 @@ async fn run(steps: Steps, input: RunInput) -> Result<RunReport, WorkflowError> 
 
 async fn carry_out(steps: &Steps, run: Run, scheme: &Scheme, report: &mut RunReport) -> Result<(), StepError> {
     let mut targets = Vec::new();
-    report.stopped_by = list(steps, run, scheme, &mut targets).await?;
-    report.targets = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    report.stopped_by = list(steps, run, scheme, &mut targets, &mut report.skipped).await?;
+    report.targets = u32::try_from(targets.len()).unwrap_or(u32::MAX).min(scheme.definition.max_targets);
     let count = report.targets;
     let started = steps.ask("start", Asking::Read, |errand| async move { start(&errand, run, count).await });
     if let Asked::Ended(reason) = started.await? {
@@ -130,7 +148,7 @@ async fn carry_out(steps: &Steps, run: Run, scheme: &Scheme, report: &mut RunRep
         return Ok(());
     }
     if report.stopped_by.is_none() {
-        report.stopped_by = act_on_all(steps, run, scheme, targets, &mut report.tally).await?;
+        report.stopped_by = act_on_all(steps, run, scheme, targets, report).await?;
     }
     end(steps, run, report).await
 }
@@ -140,9 +158,23 @@ async fn list(
     steps: &Steps,
     run: Run,
     scheme: &Scheme,
-    targets: &mut Vec<String>,
+    targets: &mut Vec<Found>,
+    skipped: &mut Skips,
 ) -> Result<Option<String>, StepError> {
-    let wanted = usize::try_from(scheme.definition.max_targets).unwrap_or(usize::MAX);
+    let definition = &scheme.definition;
+    let spare = if examines(definition) { SPARE } else { 1 };
+    let wanted = usize::try_from(definition.max_targets).unwrap_or(usize::MAX).saturating_mul(spare);
+    let each_once = definition.filters.met.is_some();
+    let mut looked_up = None;
+    if listing::needs_number(&definition.source) {
+        let asked =
+            steps.ask("number", Asking::Read, |errand| async move { listing::number(&errand, run, scheme).await });
+        looked_up = match asked.await? {
+            Asked::Done(number) => Some(number),
+            Asked::Ended(reason) => return Ok(Some(reason)),
+        };
+    }
+    let looked_up = looked_up.as_deref();
     let mut seen = HashSet::new();
     let mut saw_any = false;
     let mut cursor: Option<String> = None;
@@ -151,14 +183,17 @@ async fn list(
         let name = format!("list:{}", number + 1);
         let asked = steps.ask(&name, Asking::Read, |errand| {
             let cursor = cursor.clone();
-            async move { listing::page(&errand, run, scheme, missing, cursor).await }
+            async move { listing::page(&errand, run, scheme, looked_up, missing, cursor).await }
         });
-        let Listed { found, saw, next } = match asked.await? {
+        let Listed { found, saw, next, skipped: left_alone } = match asked.await? {
             Asked::Done(listed) => listed,
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
         saw_any |= saw > 0;
-        targets.extend(found.into_iter().filter(|target| seen.insert(target.clone())).take(missing));
+        for (reason, count) in left_alone {
+            *skipped.entry(reason).or_default() += count;
+        }
+        targets.extend(found.into_iter().filter(|found| seen.insert(found.key(each_once))).take(missing));
         cursor = next;
         if cursor.is_none() || targets.len() == wanted {
             break;
@@ -172,36 +207,80 @@ async fn act_on_all(
     steps: &Steps,
     run: Run,
     scheme: &Scheme,
-    targets: Vec<String>,
-    tally: &mut Tally,
+    targets: Vec<Found>,
+    report: &mut RunReport,
 ) -> Result<Option<String>, StepError> {
-    let kind = scheme.definition.module.action();
+    let module = scheme.definition.module;
     let mut skipped_in_a_row = 0;
+    let mut acted = 0;
+    let mut said = Vec::new();
     let mut next_at = None;
-    for target in targets {
-        if let Some(next_at) = next_at {
+    for found in targets {
+        if acted == scheme.definition.max_targets {
+            break;
+        }
+        if let Some(next_at) = next_at.take() {
             steps.ctx.sleep_until(next_at).await?;
         }
+        let (target, text) = match look(steps, run, scheme, found, &said).await? {
+            Asked::Done(Ok(chosen)) => chosen,
+            Asked::Done(Err(reason)) => {
+                candidate::count(&mut report.skipped, reason);
+                continue;
+            }
+            Asked::Ended(reason) => return Ok(Some(reason)),
+        };
+        said.extend(text.clone());
         let planned = Planned {
             action_id: run.action_id(scheme, &target),
             run_id: run.id,
             campaign_id: run.campaign,
             enablement_id: run.enablement,
-            kind,
+            kind: module.action(),
             target,
-            text: None,
+            text,
+            likes_story: module == Module::StoryLike,
         };
-        let settled = match steps.act(planned, tally).await? {
+        let settled = match steps.act(planned, &mut report.tally).await? {
             Asked::Done(settled) => settled,
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
         next_at = settled.next_at;
+        if settled.is_left_alone() {
+            candidate::count(&mut report.skipped, SkipReason::ContactStopped);
+            continue;
+        }
+        acted += 1;
         skipped_in_a_row = if settled.is_skipped() { skipped_in_a_row + 1 } else { 0 };
         if skipped_in_a_row == MOST_SKIPPED {
             return Ok(Some(USED_UP.to_owned()));
         }
     }
     Ok(None)
+}
+
+/// What to act on and what to say, or why not, after a closer look where one is needed.
+async fn look(
+    steps: &Steps,
+    run: Run,
+    scheme: &Scheme,
+    found: Found,
+    said: &[String],
+) -> Result<Asked<Result<(String, Option<String>), SkipReason>>, StepError> {
+    let candidate = match found {
+        Found::Target(target) => return Ok(Asked::Done(Ok((target, None)))),
+        Found::Candidate(candidate) => candidate,
+    };
+    let candidate = candidate.as_ref();
+    let name = format!("look:{}", candidate.key());
+    let asked = steps.ask(&name, Asking::Read, |errand| async move {
+        examine::examine(&errand, run, scheme, candidate, said).await
+    });
+    Ok(match asked.await? {
+        Asked::Done(Examined { target: Some(target), text, .. }) => Asked::Done(Ok((target, text))),
+        Asked::Done(Examined { skip, .. }) => Asked::Done(Err(skip.unwrap_or(SkipReason::NotKnown))),
+        Asked::Ended(reason) => Asked::Ended(reason),
+    })
 }
 
 /// What the run will do, if the bot may do it.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::registry;
 use crate::account_lock::AccountLocks;
+use crate::acquaintances::Strangers;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::fault::Fault;
@@ -64,6 +65,7 @@ pub fn replayable() -> Result<Registry, GatewayConfigError> {
         bus: CommandBus::new(Arc::new(MemoryRepository::default()), None),
         platform: Arc::new(platform),
         sessions: Arc::new(Nothing),
+        acquaintances: Arc::new(Strangers),
         clock: Arc::new(Nothing),
         entropy: Arc::new(Nothing),
         config: WorkerConfig::named("replay"),

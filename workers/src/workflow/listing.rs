@@ -1,230 +1,359 @@
-//! Whom or what a run acts on: one page of the campaign's source, without what has been acted on before.
+//! One page of a campaign's source: what can be acted on, what has to be looked at first, and why the rest is left alone.
 
-use chrono::TimeDelta;
-use domain::bot::{Bot, BotCommand, BotEvent, FailureClass, Verdict};
-use domain::campaign::{HashtagTab, Module, Source};
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::campaign::unfollow::{self, may_unfollow};
+use domain::campaign::{Facts, HashtagTab, Judgement, Module, Person, SkipReason, Source};
+use domain::ids::ActionId;
+use projections::actions::people::{Follows, Since};
 use serde::{Deserialize, Serialize};
 
-use super::campaign_run::{Run, Scheme, waits};
-use crate::action::not_now;
-use crate::answer::{Answer, NotNow};
-use crate::connection_test::{self, Gatekeeping};
-use crate::errand::{Errand, Told};
+use super::campaign_run::{Run, Scheme};
+use super::candidate::{self, Candidate, Found, Skips, examines};
+use super::reading::{self, Broken, Reading};
+use crate::answer::Answer;
+use crate::errand::Errand;
 use crate::fault::Fault;
-use crate::link::Link;
-use crate::platform::{Cursor, FollowState, Media, Page, PlatformError, Tab, UserPk};
+use crate::platform::{Cursor, FollowState, LocationPk, Media, MediaId, Page, PlatformError, Tab, UserPk, UserShort};
 
-/// Most media of one page.
+/// Most entries of one page.
 const LONGEST_PAGE: usize = 50;
-/// How long a list waits that no passing of time frees by itself.
-const LONG_WAIT: TimeDelta = TimeDelta::hours(1);
 
 /// One page of a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Listed {
     /// What can be acted on.
-    pub(crate) found: Vec<String>,
+    pub(crate) found: Vec<Found>,
     /// How much there was.
     pub(crate) saw: usize,
     /// Where the next page begins.
     pub(crate) next: Option<String>,
+    /// Who and what was left alone.
+    #[serde(default, skip_serializing_if = "Skips::is_empty")]
+    pub(crate) skipped: Skips,
 }
 
-/// Why a page is not read to its end.
-enum Broken {
-    NotNow(NotNow),
-    Failed(PlatformError),
-    Fault(Fault),
+/// What a source gives.
+struct Given {
+    candidates: Vec<Candidate>,
+    saw: usize,
+    next: Option<String>,
+    followed: HashMap<String, DateTime<Utc>>,
 }
 
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
+/// Whether the platform's number of a source has to be looked up first.
+pub(crate) const fn needs_number(source: &Source) -> bool {
+    matches!(
+        source,
+        Source::Place { .. } | Source::Followers { of: Person::Name(_) } | Source::Following { of: Person::Name(_) }
+    )
 }
 
-impl From<PlatformError> for Broken {
-    fn from(error: PlatformError) -> Self {
-        Self::Failed(error)
-    }
+/// Looks up the platform's number of a source.
+pub(crate) async fn number(errand: &Errand, run: Run, scheme: &Scheme) -> Result<Answer<String>, Fault> {
+    let nobody = || "SOURCE_NOT_FOUND".to_owned();
+    reading::read(errand, run, scheme, async |reading: &Reading<'_>| {
+        let platform = reading.link.platform();
+        reading.reserve("number", 1).await?;
+        match &scheme.definition.source {
+            Source::Place { query, .. } => {
+                let found = reading
+                    .link
+                    .call(|call, session| async move { platform.search_places(call, &session, query, None).await })
+                    .await?;
+                let number = found.into_iter().find_map(|place| place.pk);
+                number.map(|number| number.to_string()).ok_or_else(|| Broken::ended(&nobody()))
+            }
+            Source::Followers { of: Person::Name(name) } | Source::Following { of: Person::Name(name) } => {
+                let user = reading
+                    .link
+                    .call(|call, session| async move { platform.user_by_name(call, &session, name).await })
+                    .await?;
+                Ok(user.pk.to_string())
+            }
+            _ => Err(Broken::ended(&nobody())),
+        }
+    })
+    .await
 }
 
-/// Reads a page of the run's source, of which `missing` targets are wanted.
+/// Reads a page of the run's source, of which `missing` are wanted. `number` is what was looked up before.
 pub(crate) async fn page(
     errand: &Errand,
     run: Run,
     scheme: &Scheme,
+    number: Option<&str>,
     missing: usize,
     cursor: Option<String>,
 ) -> Result<Answer<Listed>, Fault> {
-    let bot = errand.load().await?;
-    if let Some(not_now) = not_now(&bot, run.enablement) {
-        return Ok(not_now.into());
-    }
-    if let Some(not_now) = waits(&bot, scheme.definition.module.action(), scheme.mode, errand.now()) {
-        return Ok(not_now.into());
-    }
-    let link = match connection_test::gate(errand, &bot).await? {
-        Gatekeeping::Open(link) => link,
-        Gatekeeping::Closed(not_now) => return Ok(not_now.into()),
-    };
-    let search = Search { errand, link: &link, bot: &bot, run, scheme };
-    match search.read(missing, cursor.and_then(Cursor::new).as_ref()).await {
-        Ok(listed) => Ok(Answer::Done(listed)),
-        Err(Broken::NotNow(not_now)) => Ok(not_now.into()),
-        Err(Broken::Failed(error)) => failed(errand, scheme, error).await,
-        Err(Broken::Fault(fault)) => Err(fault),
-    }
+    reading::read(errand, run, scheme, async |reading: &Reading<'_>| {
+        let given = reading.given(number, missing, cursor).await?;
+        let (saw, next) = (given.saw, given.next.clone());
+        let mut skipped = Skips::new();
+        let mut found = reading.sift(given, &mut skipped).await?;
+        // A list that comes whole may be longer than a history should be.
+        found.truncate(missing + LONGEST_PAGE);
+        Ok(Listed { found, saw, next, skipped })
+    })
+    .await
 }
 
-/// The page could not be read.
-async fn failed(errand: &Errand, scheme: &Scheme, error: PlatformError) -> Result<Answer<Listed>, Fault> {
-    let (class, code) = (error.class, error.kind.code());
-    tracing::warn!(class = class.as_str(), code, "the targets of a run could not be listed");
-    let kind = match class {
-        FailureClass::ContractBroken | FailureClass::Unknown => Some(scheme.definition.module.action()),
-        _ => None,
-    };
-    if !matches!(class, FailureClass::Transport | FailureClass::SessionLost | FailureClass::SkipTarget) {
-        let trouble = BotCommand::ReportTrouble { class, code: code.to_owned(), kind, at: errand.now() };
-        errand.tell_if_allowed(errand.in_this_claim("list.trouble"), trouble).await?;
-    }
-    match class {
-        FailureClass::Transport | FailureClass::SessionLost => match error.retry_after {
-            Some(pause) => Ok(NotNow::wait(errand.hands.after(pause), code).into()),
-            None => Err(Fault::Platform(error)),
-        },
-        FailureClass::SlowDown | FailureClass::ActionBlocked => {
-            let bot = errand.load().await?;
-            let until = bot.slowed_down_until(errand.now()).unwrap_or(errand.now() + LONG_WAIT);
-            Ok(NotNow::wait(until, "SLOW_DOWN").into())
-        }
-        FailureClass::PersonNeeded | FailureClass::LoginEnded => Ok(NotNow::ended("NOT_RUNNING").into()),
-        FailureClass::SkipTarget | FailureClass::ContractBroken | FailureClass::Unknown => {
-            Ok(NotNow::ended(code).into())
+impl Reading<'_> {
+    async fn given(&self, number: Option<&str>, missing: usize, cursor: Option<String>) -> Result<Given, Broken> {
+        match &self.scheme.definition.source {
+            Source::List { people } => Ok(of_list(people, cursor.as_deref())),
+            Source::Followed => self.followed(cursor.as_deref()).await,
+            source if source.gives_posts() => {
+                self.reserve("page", 1).await?;
+                let page = self.posts(source, number, missing, cursor.and_then(Cursor::new).as_ref()).await?;
+                let module = self.scheme.definition.module;
+                let candidates = page.items.iter().filter_map(|media| Candidate::of_media(module, media)).collect();
+                Ok(Given::of(candidates, page.items.len(), page.next.map(|next| next.as_str().to_owned())))
+            }
+            source => {
+                self.reserve("page", 1).await?;
+                let page = self.people(source, number, missing, cursor.and_then(Cursor::new).as_ref()).await?;
+                let candidates = page.items.iter().map(candidate::facts).map(Candidate::of_person).collect();
+                Ok(Given::of(candidates, page.items.len(), page.next.map(|next| next.as_str().to_owned())))
+            }
         }
     }
-}
 
-struct Search<'a> {
-    errand: &'a Errand,
-    link: &'a Link<'a>,
-    bot: &'a Bot,
-    run: Run,
-    scheme: &'a Scheme,
-}
-
-impl Search<'_> {
-    async fn read(&self, missing: usize, cursor: Option<&Cursor>) -> Result<Listed, Broken> {
-        self.reserve("page", 1).await?;
-        let page = self.page(missing, cursor).await?;
-        let candidates: Vec<String> = page.items.iter().filter_map(|media| self.candidate(media)).collect();
-        let found = self.usable(candidates).await?;
-        Ok(Listed { found, saw: page.items.len(), next: page.next.map(|next| next.as_str().to_owned()) })
-    }
-
-    async fn page(&self, missing: usize, cursor: Option<&Cursor>) -> Result<Page<Media>, PlatformError> {
+    async fn posts(
+        &self,
+        source: &Source,
+        number: Option<&str>,
+        missing: usize,
+        cursor: Option<&Cursor>,
+    ) -> Result<Page<Media>, PlatformError> {
         let platform = self.link.platform();
         let amount = u32::try_from(missing.clamp(1, LONGEST_PAGE)).unwrap_or(1);
-        match &self.scheme.definition.source {
+        let (place, tab): (LocationPk, Tab) = match source {
             Source::Hashtag { name, tab } => {
                 let tab = tab_of(*tab);
-                self.link
+                return self
+                    .link
                     .call(|call, session| async move {
                         platform.hashtag_medias(call, &session, name, tab, amount, cursor).await
                     })
-                    .await
+                    .await;
             }
-            Source::Location { location_pk, tab } => {
-                let (place, tab) = (&(*location_pk).into(), tab_of(*tab));
+            Source::Location { location_pk, tab } => ((*location_pk).into(), tab_of(*tab)),
+            Source::Place { tab, .. } => (parsed(number, "GET /location/media")?, tab_of(*tab)),
+            _ => return Ok(Page { items: Vec::new(), next: None }),
+        };
+        let place = &place;
+        self.link
+            .call(|call, session| async move {
+                platform.location_medias(call, &session, place, tab, amount, cursor).await
+            })
+            .await
+    }
+
+    async fn people(
+        &self,
+        source: &Source,
+        number: Option<&str>,
+        missing: usize,
+        cursor: Option<&Cursor>,
+    ) -> Result<Page<UserShort>, PlatformError> {
+        let platform = self.link.platform();
+        let amount = u32::try_from(missing.clamp(1, LONGEST_PAGE)).unwrap_or(1);
+        match source {
+            Source::Followers { of } => {
+                let user = &person(of, number)?;
                 self.link
-                    .call(|call, session| async move {
-                        platform.location_medias(call, &session, place, tab, amount, cursor).await
-                    })
+                    .call(|call, session| async move { platform.followers(call, &session, user, amount, cursor).await })
                     .await
             }
-            // Not listed yet.
+            Source::Following { of } => {
+                let user = &person(of, number)?;
+                self.link
+                    .call(|call, session| async move { platform.following(call, &session, user, amount, cursor).await })
+                    .await
+            }
+            Source::Likers { of } => {
+                let media = &parsed::<MediaId>(Some(of.as_str()), "GET /media/likers")?;
+                let items = self
+                    .link
+                    .call(|call, session| async move { platform.media_likers(call, &session, media).await })
+                    .await?;
+                Ok(Page { items, next: None })
+            }
             _ => Ok(Page { items: Vec::new(), next: None }),
         }
     }
 
-    /// The target in a media, unless it is ours, has been acted on, or is known.
-    fn candidate(&self, media: &Media) -> Option<String> {
-        let owner = media.user.as_ref().map(|user| user.pk.as_str());
-        if owner.is_some() && owner == self.link.own_pk.as_deref() {
-            return None;
-        }
-        let target = match self.scheme.definition.module {
-            Module::Like if media.has_liked == Some(true) => return None,
-            Module::Like => media.id().as_str().to_owned(),
-            Module::Follow => owner?.to_owned(),
-            // Not listed yet.
-            _ => return None,
-        };
-        let action_id = self.run.action_id(self.scheme, &target);
-        (!self.bot.knows_action(action_id)).then_some(target)
+    /// Whom the product followed, the longest ago first; those who may not be unfollowed yet are none of an unfollower's.
+    async fn followed(&self, cursor: Option<&str>) -> Result<Given, Broken> {
+        let errand = self.errand;
+        let until = (self.scheme.definition.module == Module::Unfollow).then(|| errand.now() - unfollow::WAIT);
+        let limit = i64::try_from(LONGEST_PAGE).unwrap_or(i64::MAX);
+        let asked = Follows { people: None, until, after: cursor.and_then(since), limit };
+        let follows = errand.hands.acquaintances.followed(errand.bot_id(), asked).await?;
+        let is_full = follows.len() == LONGEST_PAGE;
+        let next = follows.last().filter(|_| is_full).map(|last| format!("{} {}", last.at.to_rfc3339(), last.person));
+        let number = |since: &Since| Facts { number: since.person.clone(), ..Facts::default() };
+        let candidates = follows.iter().map(number).map(Candidate::of_person).collect();
+        let followed = follows.iter().map(|since| (since.person.clone(), since.at)).collect();
+        Ok(Given { followed, ..Given::of(candidates, follows.len(), next) })
     }
 
-    /// The candidates without those that need no action.
-    async fn usable(&self, candidates: Vec<String>) -> Result<Vec<String>, Broken> {
-        if self.scheme.definition.module != Module::Follow || candidates.is_empty() {
-            return Ok(candidates);
+    /// Who and what is worth a closer look, or an action at once.
+    async fn sift(&self, given: Given, skipped: &mut Skips) -> Result<Vec<Found>, Broken> {
+        let Given { candidates, followed, .. } = given;
+        let (definition, now) = (&self.scheme.definition, self.errand.now());
+        let numbers: Vec<String> = candidates.iter().map(|candidate| candidate.person.number.clone()).collect();
+        let acquaintances = self.errand.hands.acquaintances.as_ref();
+        let met = match definition.filters.met {
+            Some(_) => acquaintances.met(self.errand.bot_id(), &numbers).await?,
+            None => HashMap::new(),
+        };
+        let followed = if definition.module == Module::Unfollow && followed.is_empty() {
+            let asked = Follows { people: Some(&numbers), limit: i64::from(u32::MAX), ..Follows::default() };
+            let follows = acquaintances.followed(self.errand.bot_id(), asked).await?;
+            follows.into_iter().map(|since| (since.person, since.at)).collect()
+        } else {
+            followed
+        };
+        let begun = self.begun(&candidates).await?;
+        let mut found = Vec::new();
+        for candidate in candidates {
+            let number = candidate.person.number.as_str();
+            let judgement = if begun.contains(&candidate.key()) {
+                Judgement::Skip(SkipReason::ActedBefore)
+            } else {
+                self.objections(&candidate.person, candidate.objection).and_then(|| match definition.module {
+                    // Whom a list names by name is looked up when its turn comes.
+                    _ if number.is_empty() => Judgement::Pass,
+                    Module::Unfollow => {
+                        let followed_at = followed.get(number).copied();
+                        may_unfollow(&definition.filters, &candidate.person, followed_at, None, now)
+                    }
+                    _ => definition.filters.judge(&candidate.person, met.get(number).copied(), now),
+                })
+            };
+            match (judgement, candidate.target(definition.module)) {
+                (Judgement::Skip(reason), _) => candidate::count(skipped, reason),
+                (Judgement::Pass, Some(target)) if !examines(definition) => {
+                    found.push(Found::Target(target.to_owned()));
+                }
+                _ => found.push(Found::Candidate(Box::new(candidate))),
+            }
         }
+        self.not_followed(found, skipped).await
+    }
+
+    /// What stands against anybody, whatever the filters.
+    pub(crate) fn objections(&self, person: &Facts, of_post: Option<SkipReason>) -> Judgement {
+        let number = person.number.as_str();
+        let is_own = self.link.own_pk.as_deref().is_some_and(|own| own == number);
+        let is_stopped = self.scheme.definition.module != Module::Unfollow && self.bot.has_stopped(number);
+        let of_post = of_post.map_or(Judgement::Pass, Judgement::Skip);
+        Judgement::skip_if(is_own, SkipReason::OwnAccount)
+            .and_then(|| Judgement::skip_if(is_stopped, SkipReason::ContactStopped))
+            .and_then(|| of_post)
+    }
+
+    /// Which of the candidates have been acted on: the bot knows the latest, its books all of them.
+    async fn begun(&self, candidates: &[Candidate]) -> Result<Vec<String>, Fault> {
+        let module = self.scheme.definition.module;
+        let ids: Vec<(String, ActionId)> = candidates
+            .iter()
+            .filter_map(|candidate| Some((candidate.key(), self.run.action_id(self.scheme, candidate.target(module)?))))
+            .collect();
+        let asked: Vec<ActionId> = ids.iter().map(|(_, action)| *action).collect();
+        let recorded = self.errand.hands.acquaintances.begun(&asked).await?;
+        let is_begun = |action: &ActionId| self.bot.knows_action(*action) || recorded.contains(action);
+        Ok(ids.into_iter().filter(|(_, action)| is_begun(action)).map(|(key, _)| key).collect())
+    }
+
+    /// Who can be followed: not whom the account follows already, or has asked.
+    async fn not_followed(&self, found: Vec<Found>, skipped: &mut Skips) -> Result<Vec<Found>, Broken> {
+        if self.scheme.definition.module != Module::Follow {
+            return Ok(found);
+        }
+        let number = |found: &Found| match found {
+            Found::Target(target) => target.parse::<UserPk>().ok(),
+            Found::Candidate(candidate) => candidate.person.number.parse().ok(),
+        };
+        let users: Vec<UserPk> = found.iter().filter_map(number).collect();
+        let free = self.free(&users).await?;
+        let mut kept = Vec::new();
+        for found in found {
+            if number(&found).is_none_or(|user| free.contains(&user)) {
+                kept.push(found);
+            } else {
+                candidate::count(skipped, SkipReason::AlreadyFollowing);
+            }
+        }
+        Ok(kept)
+    }
+
+    async fn free(&self, users: &[UserPk]) -> Result<Vec<UserPk>, Broken> {
         let platform = self.link.platform();
-        let users: Vec<UserPk> = candidates.iter().filter_map(|pk| pk.parse().ok()).collect();
-        let mut usable = Vec::new();
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
         if platform.capabilities().bulk_relationships {
             self.reserve("friendships", 1).await?;
-            let users = &users;
             let known = self
                 .link
                 .call(|call, session| async move { platform.friendships(call, &session, users).await })
                 .await?;
-            let free = |pk: &UserPk| {
-                known.iter().any(|of| of.user_id == *pk && of.relationship.follow_state() == FollowState::NotFollowing)
-            };
-            usable.extend(users.iter().filter(|pk| free(pk)).map(ToString::to_string));
-            return Ok(usable);
+            let free =
+                |of: &crate::platform::RelationshipOf| of.relationship.follow_state() == FollowState::NotFollowing;
+            return Ok(known.into_iter().filter(free).map(|of| of.user_id).collect());
         }
+        let mut free = Vec::new();
         for (number, user) in users.iter().enumerate() {
             self.reserve(&format!("friendship:{number}"), 1).await?;
             let known =
                 self.link.call(|call, session| async move { platform.friendship(call, &session, user).await }).await?;
             if known.follow_state() == FollowState::NotFollowing {
-                usable.push(user.to_string());
+                free.push(user.clone());
             }
         }
-        Ok(usable)
+        Ok(free)
     }
+}
 
-    /// Reserves calls inside the limits; a wait is recorded once.
-    async fn reserve(&self, step: &str, count: u32) -> Result<(), Broken> {
-        let errand = self.errand;
-        let now = errand.now();
-        let bot = errand.load().await?;
-        let request = match bot.request_verdict(count, now) {
-            Verdict::Free => errand.in_this_claim(step),
-            Verdict::Wait(wait) => {
-                let until = wait.frees_at.map_or(0, |at| at.timestamp_micros());
-                errand.once(&format!("wait:{}:{until}", wait.reason))
-            }
-        };
-        let purpose = "list_targets".to_owned();
-        let reserve = BotCommand::ReserveRequests { purpose, count, automated: true, at: now };
-        match errand.tell(request, reserve).await? {
-            Told::Done(executed) => match executed.events.first() {
-                Some(BotEvent::RequestsSuppressed { frees_at, window, .. }) => Err(Broken::NotNow(NotNow::Wait {
-                    until: frees_at.unwrap_or(now + LONG_WAIT),
-                    reason: "REQUESTS_SUPPRESSED".to_owned(),
-                    counter: Some("REQUEST".to_owned()),
-                    window: window.map(|window| window.as_str().to_owned()),
-                })),
-                _ => Ok(()),
-            },
-            // The next look at the state says what becomes of the run.
-            Told::Refused(_) => Err(Broken::NotNow(NotNow::wait(now, "BOT_MOVED_ON"))),
-        }
+impl Given {
+    fn of(candidates: Vec<Candidate>, saw: usize, next: Option<String>) -> Self {
+        Self { candidates, saw, next, followed: HashMap::new() }
     }
+}
+
+/// The next people of an uploaded list.
+fn of_list(people: &[Person], cursor: Option<&str>) -> Given {
+    let start = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0_usize).min(people.len());
+    let end = people.len().min(start + LONGEST_PAGE);
+    let facts = |person: &Person| match person {
+        Person::Number(number) => Facts { number: number.clone(), ..Facts::default() },
+        Person::Name(name) => Facts { username: Some(name.clone()), ..Facts::default() },
+    };
+    let candidates: Vec<Candidate> = people[start..end].iter().map(facts).map(Candidate::of_person).collect();
+    let next = (end < people.len()).then(|| end.to_string());
+    Given::of(candidates, end - start, next)
+}
+
+/// The last of a page of follows.
+fn since(cursor: &str) -> Option<Since> {
+    let (at, person) = cursor.split_once(' ')?;
+    Some(Since { person: person.to_owned(), at: at.parse().ok()? })
+}
+
+fn person(of: &Person, number: Option<&str>) -> Result<UserPk, PlatformError> {
+    match of {
+        Person::Number(own) => parsed(Some(own), "GET /user/followers"),
+        Person::Name(_) => parsed(number, "GET /user/followers"),
+    }
+}
+
+fn parsed<T: std::str::FromStr>(text: Option<&str>, call: &'static str) -> Result<T, PlatformError> {
+    let invalid = || PlatformError::new(crate::platform::PlatformErrorKind::RequestInvalid, call);
+    text.and_then(|text| text.parse().ok()).ok_or_else(invalid)
 }
 
 const fn tab_of(tab: HashtagTab) -> Tab {

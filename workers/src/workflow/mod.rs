@@ -2,8 +2,11 @@
 
 mod acting;
 pub(crate) mod campaign_run;
+mod candidate;
+mod examine;
 mod handless;
 mod listing;
+mod reading;
 mod steps;
 
 use std::sync::Arc;

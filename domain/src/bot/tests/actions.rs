@@ -11,6 +11,7 @@ use crate::bot::{
     ActionKind, BotCommand, BotError, BotEvent, Counter, FailureClass, Mode, Outcome, Settlement, SuppressReason,
     Window,
 };
+use crate::decide::Decide;
 use crate::ids::EnablementId;
 
 const LIKE: ActionKind = ActionKind::Like;
@@ -33,6 +34,20 @@ fn reserved(mode: Mode, requests: u32) -> BotEvent {
 
 fn reconcile(settlement: Settlement, at: DateTime<Utc>) -> BotCommand {
     BotCommand::ReconcileAction { action_id: action(1), settlement, evidence: "liked".to_owned(), at }
+}
+
+#[test]
+fn who_asked_for_no_contact_is_left_alone_for_ever_but_may_be_unfollowed() {
+    let stop = |at| BotCommand::StopContact { person: "42".to_owned(), reason: "stop".to_owned(), at };
+    let story = Story::running(Mode::Live).does(stop);
+    assert!(story.bot.has_stopped("42"));
+    assert_eq!(story.bot.decide(stop(story.now)), Ok(Vec::new()));
+    for (kind, target) in [(ActionKind::Dm, "42"), (ActionKind::Follow, "42"), (ActionKind::Like, "7_42")] {
+        assert_eq!(story.bot.check_contact(kind, target), Err(BotError::ContactStopped));
+    }
+    for (kind, target) in [(ActionKind::Unfollow, "42"), (ActionKind::Like, "42_7"), (ActionKind::Dm, "43")] {
+        assert_eq!(story.bot.check_contact(kind, target), Ok(()));
+    }
 }
 
 #[test]

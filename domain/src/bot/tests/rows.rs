@@ -262,6 +262,13 @@ fn run_rows() -> Vec<Row> {
             &["LimitsChanged"],
             To::Same,
         ),
+        row(
+            "StopContact",
+            |story| BotCommand::StopContact { person: "42".to_owned(), reason: "stop".to_owned(), at: at(story) },
+            INITIALIZED,
+            &["ContactStopped"],
+            To::Same,
+        ),
         row("FailBot", |story| story::fail(at(story)), ANY, &["BotFailed"], To::State(Error)),
         row(
             "RecoverBot",

@@ -16,6 +16,15 @@ fn picture(pk: u64) -> String {
     format!("https://cdn.example/pictures/{pk}.jpg")
 }
 
+/// One in nine has none: then the platform shows the same grey head for everybody.
+fn face(pk: u64) -> String {
+    if pk % 9 == 4 {
+        "https://cdn.example/44884218_345707102882519_2446069589734326272_n.jpg".to_owned()
+    } else {
+        picture(pk)
+    }
+}
+
 pub(super) fn user_short(world: &World, pk: u64) -> Value {
     let Some(person) = world.person(pk) else {
         return json!({ "pk": pk.to_string(), "username": null, "full_name": "" });
@@ -24,7 +33,7 @@ pub(super) fn user_short(world: &World, pk: u64) -> Value {
         "pk": pk.to_string(),
         "username": person.username,
         "full_name": person.full_name,
-        "profile_pic_url": picture(pk),
+        "profile_pic_url": face(pk),
         "profile_pic_url_hd": null,
         // Some lists do not tell.
         "is_private": (!pk.is_multiple_of(7)).then_some(person.is_private),
@@ -39,8 +48,8 @@ pub(super) fn user(world: &World, person: &Person, now: DateTime<Utc>) -> Value 
         "username": person.username,
         "full_name": person.full_name,
         "is_private": person.is_private,
-        "profile_pic_url": picture(person.pk),
-        "profile_pic_url_hd": picture(person.pk),
+        "profile_pic_url": face(person.pk),
+        "profile_pic_url_hd": face(person.pk),
         "is_verified": person.is_verified,
         "media_count": count,
         "follower_count": world.followers_of(person.pk).len(),

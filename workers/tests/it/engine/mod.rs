@@ -5,6 +5,7 @@ mod crash;
 mod desk;
 mod flow;
 mod login;
+mod modules;
 mod policy;
 mod scene;
 mod schedules;

@@ -384,6 +384,14 @@ impl User<'_> {
         self.campaign_on(HASHTAG, module, max_targets).await
     }
 
+    /// Defines a campaign.
+    pub async fn define(&self, draft: Draft) -> CampaignId {
+        let campaign_id = CampaignId::from_uuid(TestEntropy.uuid());
+        let define = CampaignCommand::Define { campaign_id, bot_id: self.bot_id, draft, at: self.now() };
+        self.execute::<Campaign>(&campaign_id.to_string(), define).await;
+        campaign_id
+    }
+
     pub async fn campaign_on(&self, hashtag: &str, module: Module, max_targets: u32) -> CampaignId {
         let campaign_id = CampaignId::from_uuid(TestEntropy.uuid());
         let source = DraftSource::Hashtag { name: hashtag.to_owned(), tab: HashtagTab::Recent };

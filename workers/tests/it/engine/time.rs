@@ -38,6 +38,12 @@ impl TestClock {
         let mut pace = self.0.lock().expect("no panic");
         *pace = Pace { base: pace.now(), since: Instant::now(), speed };
     }
+
+    /// Lets time pass at once.
+    pub fn advance(&self, length: TimeDelta) {
+        let mut pace = self.0.lock().expect("no panic");
+        *pace = Pace { base: pace.now() + length, since: Instant::now(), speed: pace.speed };
+    }
 }
 
 impl Clock for TestClock {

@@ -19,6 +19,9 @@ const FIRST_REMARK: u64 = 17_800_000_000_000_000;
 const PAST_MINUTES: u64 = 10 * 24 * 60;
 const FUTURE_MINUTES: u64 = 30 * 24 * 60;
 
+/// The person whose inbox is full.
+const BUSY: &str = "busy.account";
+
 /// The people that every world has, whatever its seed.
 const FIXED: [(&str, LoginKind); 4] = [
     ("demo.account", LoginKind::Plain),
@@ -50,7 +53,47 @@ impl World {
             world.add_stories(&mut rng, *owner, epoch);
         }
         world.add_conversations(&mut rng, &pks, epoch);
+        world.add_busy_person(&pks[FIXED.len()..], epoch);
         world
+    }
+
+    /// Somebody with an inbox: one wrote first, one answered, one never did, one asked for no more.
+    fn add_busy_person(&mut self, others: &[u64], epoch: DateTime<Utc>) {
+        let pk = FIRST_PERSON + PEOPLE * 7_919 + 7_000;
+        let busy = Person {
+            pk,
+            username: BUSY.to_owned(),
+            full_name: "Bea Busy".to_owned(),
+            is_private: false,
+            is_verified: false,
+            is_business: true,
+            biography: "answers everything, sooner or later".to_owned(),
+            login: LoginKind::Plain,
+        };
+        self.by_name.insert(busy.username.clone(), pk);
+        self.people.insert(pk, busy);
+        for other in others.iter().step_by(7) {
+            self.set_follow(*other, pk);
+            self.set_follow(pk, *other);
+        }
+        let letters: [&[(bool, &str)]; 4] = [
+            &[(false, "Hello, may I use one of your pictures?")],
+            &[(true, "Thank you for following"), (false, "You are welcome"), (true, "See you around")],
+            &[(true, "Would you like to see more?")],
+            &[(true, "Would you like to see more?"), (false, "No, please stop writing to me")],
+        ];
+        for (index, (other, letters)) in others.iter().skip(1).step_by(7).zip(letters).enumerate() {
+            let members = BTreeSet::from([pk, *other]);
+            let id = Self::conversation_id(&members);
+            let letter = |(step, (is_ours, text)): (usize, &(bool, &str))| Letter {
+                id: format!("32{:033}", index * 16 + step),
+                author: if *is_ours { pk } else { *other },
+                text: (*text).to_owned(),
+                at: epoch - minutes(600 - 7 * step as u64),
+            };
+            let letters = letters.iter().enumerate().map(letter).collect();
+            self.conversations.insert(id, Conversation { id, members, letters });
+        }
     }
 
     fn add_people(&mut self, rng: &mut Rng) {
