@@ -25,7 +25,7 @@ WITH (fillfactor = 70);
 
 CREATE INDEX campaign_schedules_bot_id_idx ON campaign_schedules (bot_id);
 CREATE INDEX campaign_schedules_position_idx ON campaign_schedules (position);
-CREATE INDEX campaign_schedules_open_idx ON campaign_schedules (campaign_id) WHERE open_runs <> '{}';
+CREATE INDEX campaign_schedules_campaign_id_idx ON campaign_schedules (campaign_id) WHERE open_runs <> '{}';
 
 -- Which bots run: schedules of others start nothing.
 CREATE TABLE campaign_schedules_bots (
