@@ -1,7 +1,9 @@
-//! The flow as a user lives it: link, log in, test, plan, agree, enable dry, look, enable live, switch off.
+//! The flow as users live it, several at a time: link, log in, test, plan with schedules, agree, enable dry, look, enable
+//! live, switch off.
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -14,6 +16,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// Codes of a refusal that says: this account is somebody else's.
 const TAKEN: &str = "ACCOUNT_TAKEN";
 
+/// How often each campaign runs, in minutes of the engine.
+const INTERVAL_MINUTES: u32 = 30;
+
 /// How the demo is played.
 pub struct Script {
     pub sandbox_url: String,
@@ -23,18 +28,24 @@ pub struct Script {
     pub deadline: Instant,
 }
 
-/// What was played, for the report.
-pub struct Played {
+/// A user, and the account that their bot acts with.
+pub struct Player {
+    pub username: String,
+    pub client: Client,
     pub account: String,
-    pub hashtag: String,
     /// Entries of the ledger after the dry run; there must be none.
     pub writes_after_dry_run: u64,
+}
+
+/// What was played, for the report.
+pub struct Played {
+    pub hashtag: String,
     pub engine_seconds: i64,
 }
 
 /// Plays a script.
 pub struct Flow<'a> {
-    pub client: &'a Client,
+    pub players: &'a mut [Player],
     pub http: &'a reqwest::Client,
     pub script: &'a Script,
     pub output: Output,
@@ -42,45 +53,120 @@ pub struct Flow<'a> {
 
 impl Flow<'_> {
     /// Plays everything. Whatever happens, the clock runs at its usual speed afterwards.
-    pub async fn play(&self) -> Result<Played, Failure> {
+    pub async fn play(&mut self) -> Result<Played, Failure> {
         let before = self.engine_now().await?;
         let played = self.acts().await;
         let slowed = self.set_speed(1.0).await;
-        let mut played = played?;
+        let hashtag = played?;
         slowed?;
-        played.engine_seconds = (self.engine_now().await? - before).num_seconds();
-        Ok(played)
+        let engine_seconds = (self.engine_now().await? - before).num_seconds();
+        Ok(Played { hashtag, engine_seconds })
     }
 
-    async fn acts(&self) -> Result<Played, Failure> {
+    async fn acts(&mut self) -> Result<String, Failure> {
         let world = get_json(self.http, &format!("{}/sandbox", self.script.sandbox_url)).await?;
         let hashtag = match &self.script.hashtag {
             Some(hashtag) => hashtag.clone(),
             None => world["hashtags"][0].as_str().unwrap_or("sunset").to_owned(),
         };
-        self.client.must("initializeBot", json!({}), "bot { state }").await?;
-        let account = self.link(&world).await?;
-        output::note(format!("  linked {account}"));
-        self.log_in().await?;
-        output::note("  logged in; the session is sealed and kept");
-        self.define(&hashtag).await?;
-        self.enable("DRY_RUN").await?;
-        output::note("  dry run enabled: nothing is written to the platform");
-        self.run_to_end("dry run").await?;
-        self.switch_off().await?;
-        let writes_after_dry_run = self.ledger(&account).await?["totals"]["entries"].as_u64().unwrap_or(u64::MAX);
-        self.enable("LIVE").await?;
-        output::note(format!("  live on #{hashtag}"));
-        self.run_to_end("live run").await?;
-        self.switch_off().await?;
-        Ok(Played { account, hashtag, writes_after_dry_run, engine_seconds: 0 })
+        for player in self.players.iter_mut() {
+            player.client.must("initializeBot", json!({}), "bot { state }").await?;
+            player.account = player.link(&world).await?;
+            player.log_in(self.script.deadline).await?;
+            output::note(format!("  {} linked {} and logged in", player.username, player.account));
+            for module in ["LIKE", "FOLLOW"] {
+                player.define(module, &hashtag, self.script.targets).await?;
+            }
+        }
+        output::note(format!("  each likes and follows on #{hashtag}, every {INTERVAL_MINUTES} minutes"));
+        self.act("DRY_RUN", "dry run").await?;
+        for player in self.players.iter_mut() {
+            let ledger = ledger(self.http, &self.script.sandbox_url, &player.account).await?;
+            player.writes_after_dry_run = ledger["totals"]["entries"].as_u64().unwrap_or(u64::MAX);
+        }
+        self.act("LIVE", "live run").await?;
+        Ok(hashtag)
     }
 
-    /// What the platform saw of `account`.
-    pub async fn ledger(&self, account: &str) -> Result<Value, Failure> {
-        get_json(self.http, &format!("{}/sandbox/ledger?account={account}", self.script.sandbox_url)).await
+    /// Enables all bots in `mode`, lets time run fast until each campaign has run, and switches them off.
+    async fn act(&self, mode: &str, what: &str) -> Result<(), Failure> {
+        for player in self.players.iter() {
+            let since = self.engine_now().await?;
+            player.enable(mode, since, self.script.deadline).await?;
+        }
+        output::note(format!(
+            "  {what}: {} bots are enabled, and wait until their campaigns are due",
+            self.players.len()
+        ));
+        self.set_speed(self.script.speed).await?;
+        let ran = self.run_to_end(what).await;
+        self.set_speed(1.0).await?;
+        ran?;
+        for player in self.players.iter() {
+            let input = json!({ "reason": "the demo's act is over" });
+            player.client.must("disableAutomation", input, "bot { state }").await?;
+            // What was under way at that moment comes to its end.
+            let settled = player.until("the end of what was under way", self.script.deadline, |bot| {
+                let open = bot["totals"].as_array()?.iter().filter_map(|total| total["counts"]["open"].as_u64());
+                (open.sum::<u64>() == 0).then_some(())
+            });
+            settled.await?;
+        }
+        Ok(())
     }
 
+    async fn run_to_end(&self, what: &str) -> Result<(), Failure> {
+        let targets = u64::from(self.script.targets) * 2 * self.players.len() as u64;
+        let bar = self.output.progress(Some(targets), what);
+        for player in self.players.iter() {
+            let done = bar.position();
+            let ended = player.until(what, self.script.deadline, |bot| {
+                if bot["state"] != "RUNNING" {
+                    return Some(Err(bot["state"].as_str().unwrap_or_default().to_owned()));
+                }
+                let settled = ["performed", "simulated", "refused", "failed", "inDoubt"];
+                let runs = bot["runs"]["nodes"].as_array().into_iter().flatten();
+                let counts =
+                    runs.map(|run| settled.iter().filter_map(|name| run["counts"][name].as_u64()).sum::<u64>());
+                bar.set_position(done + counts.sum::<u64>());
+                let is_over = bot["enablement"]["unfinishedCampaigns"].as_array().is_some_and(Vec::is_empty);
+                is_over.then_some(Ok(()))
+            });
+            ended.await?.map_err(|state| {
+                let message = format!("the {what} of {} stopped: the bot is {state}", player.account);
+                Failure::new("DEMO_STOPPED", Exit::Software, message).hint("the bot's events say why")
+            })?;
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// The clock is everybody's, so any user can ask.
+    fn anybody(&self) -> Result<&Client, Failure> {
+        let first = self.players.first().map(|player| &player.client);
+        first.ok_or_else(|| Failure::new("DEMO_NO_ACCOUNT", Exit::Usage, "nobody plays").hint("use --bots 1 or more"))
+    }
+
+    async fn set_speed(&self, speed: f64) -> Result<(), Failure> {
+        self.anybody()?.must("setClockSpeed", json!({ "speed": speed }), "engine { clockSpeed }").await?;
+        Ok(())
+    }
+
+    async fn engine_now(&self) -> Result<DateTime<Utc>, Failure> {
+        let data = self.anybody()?.ask("{ engine { now } }", json!({})).await?;
+        data["engine"]["now"]
+            .as_str()
+            .and_then(|now| now.parse().ok())
+            .ok_or_else(|| Failure::new("DEMO_API", Exit::Software, "the API's clock does not read"))
+    }
+}
+
+/// What the platform saw of `account`.
+pub async fn ledger(http: &reqwest::Client, sandbox_url: &str, account: &str) -> Result<Value, Failure> {
+    get_json(http, &format!("{sandbox_url}/sandbox/ledger?account={account}")).await
+}
+
+impl Player {
     /// Links the first account that nobody has linked.
     async fn link(&self, world: &Value) -> Result<String, Failure> {
         let password = world["password"].as_str().unwrap_or_default();
@@ -103,9 +189,9 @@ impl Flow<'_> {
             .hint("start `reprise up` on a fresh data folder"))
     }
 
-    async fn log_in(&self) -> Result<(), Failure> {
+    async fn log_in(&self, deadline: Instant) -> Result<(), Failure> {
         self.client.must("requestLogin", json!({}), "bot { state }").await?;
-        let logged_in = self.until("the login", |bot| match bot["state"].as_str() {
+        let logged_in = self.until("the login", deadline, |bot| match bot["state"].as_str() {
             Some("LOGGED_IN") => Some(true),
             Some("LOGGING_IN") => None,
             _ => Some(false),
@@ -117,23 +203,26 @@ impl Flow<'_> {
             .hint("the bot's events say why: `reprise events` or the API's bot.events"))
     }
 
-    async fn define(&self, hashtag: &str) -> Result<(), Failure> {
+    /// A campaign that runs by a schedule.
+    async fn define(&self, module: &str, hashtag: &str, targets: u32) -> Result<(), Failure> {
         let input = json!({
-            "name": format!("Like #{hashtag}"),
-            "module": "LIKE",
+            "name": format!("{module} #{hashtag}"),
+            "module": module,
             "source": { "hashtag": { "name": hashtag, "tab": "RECENT" } },
-            "maxTargets": self.script.targets,
+            "maxTargets": targets,
         });
-        self.client.must("defineCampaign", input, "campaign { id }").await?;
+        let defined = self.client.must("defineCampaign", input, "campaign { id }").await?;
+        let timing = json!({ "interval": { "minutes": INTERVAL_MINUTES } });
+        let input = json!({ "campaignId": defined["campaign"]["id"], "schedule": { "timing": timing } });
+        self.client.must("setCampaignSchedule", input, "campaign { id }").await?;
         Ok(())
     }
 
     /// Tests the connection, then the two steps.
-    async fn enable(&self, mode: &str) -> Result<(), Failure> {
-        let since = self.engine_now().await?;
+    async fn enable(&self, mode: &str, since: DateTime<Utc>, deadline: Instant) -> Result<(), Failure> {
         self.client.must("testConnection", json!({}), "bot { state }").await?;
-        self.until("the connection test", |bot| {
-            let verified: chrono::DateTime<chrono::Utc> = bot["login"]["verifiedAt"].as_str()?.parse().ok()?;
+        self.until("the connection test", deadline, |bot| {
+            let verified: DateTime<Utc> = bot["login"]["verifiedAt"].as_str()?.parse().ok()?;
             (verified >= since).then_some(())
         })
         .await?;
@@ -144,63 +233,26 @@ impl Flow<'_> {
         Ok(())
     }
 
-    /// Lets time run fast until the run is over.
-    async fn run_to_end(&self, what: &str) -> Result<(), Failure> {
-        self.set_speed(self.script.speed).await?;
-        let bar = self.output.progress(Some(u64::from(self.script.targets)), what);
-        let ended = self
-            .until(what, |bot| {
-                if bot["state"] != "RUNNING" {
-                    return Some(Err(bot["state"].as_str().unwrap_or_default().to_owned()));
-                }
-                let run = &bot["runs"]["nodes"][0];
-                let counts = &run["counts"];
-                let settled = ["performed", "simulated", "refused", "failed", "inDoubt"];
-                bar.set_position(settled.iter().filter_map(|name| counts[name].as_u64()).sum());
-                let is_over = bot["enablement"]["unfinishedCampaigns"].as_array().is_some_and(Vec::is_empty);
-                is_over.then_some(Ok(()))
-            })
-            .await;
-        bar.finish_and_clear();
-        self.set_speed(1.0).await?;
-        ended?.map_err(|state| {
-            Failure::new("DEMO_STOPPED", Exit::Software, format!("the {what} stopped: the bot is {state}"))
-                .hint("the bot's events say why")
-        })
-    }
-
-    async fn switch_off(&self) -> Result<(), Failure> {
-        self.client.must("disableAutomation", json!({ "reason": "the demo's act is over" }), "bot { state }").await?;
-        Ok(())
-    }
-
-    async fn set_speed(&self, speed: f64) -> Result<(), Failure> {
-        self.client.must("setClockSpeed", json!({ "speed": speed }), "engine { clockSpeed }").await?;
-        Ok(())
-    }
-
-    async fn engine_now(&self) -> Result<chrono::DateTime<chrono::Utc>, Failure> {
-        let data = self.client.ask("{ engine { now } }", json!({})).await?;
-        data["engine"]["now"]
-            .as_str()
-            .and_then(|now| now.parse().ok())
-            .ok_or_else(|| Failure::new("DEMO_API", Exit::Software, "the API's clock does not read"))
-    }
-
     /// Looks at the bot until `done` says something.
-    async fn until<T>(&self, what: &str, mut done: impl FnMut(&Value) -> Option<T>) -> Result<T, Failure> {
+    async fn until<T>(
+        &self,
+        what: &str,
+        deadline: Instant,
+        mut done: impl FnMut(&Value) -> Option<T>,
+    ) -> Result<T, Failure> {
         const BOT: &str = "{ viewer { bot {
             state
             login { verifiedAt }
             enablement { unfinishedCampaigns { id } }
-            runs(first: 1) { nodes { counts { performed simulated refused failed inDoubt } } }
+            totals { counts { open } }
+            runs(first: 2) { nodes { counts { performed simulated refused failed inDoubt } } }
         } } }";
         loop {
             let data = self.client.ask(BOT, json!({})).await?;
             if let Some(value) = done(&data["viewer"]["bot"]) {
                 return Ok(value);
             }
-            if Instant::now() >= self.script.deadline {
+            if Instant::now() >= deadline {
                 return Err(Failure::new("DEMO_TIMEOUT", Exit::TryLater, format!("{what} took too long"))
                     .hint("give it longer with --timeout, or look at the log of `reprise up`"));
             }

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use self::client::Client;
-use self::flow::{Flow, Script};
-use self::report::Report;
+use self::flow::{Flow, Player, Script};
+use self::report::{Books, Report};
 use super::SettingFlags;
 use crate::bootstrap::running::Running;
+use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::telemetry;
@@ -26,17 +27,20 @@ pub struct DemoCommand {
     /// Address of the API [default: that of the `reprise up` on the data folder]
     #[arg(long)]
     url: Option<String>,
-    /// User to play as [default: a new one]
+    /// User to play as, alone [default: new ones]
     #[arg(long, requires = "password")]
     username: Option<String>,
     /// Password of that user
     #[arg(long, requires = "username", env = "REPRISE_DEMO_PASSWORD", hide_env_values = true)]
     password: Option<String>,
-    /// Hashtag to like the newest posts of [default: one that the sandbox has]
+    /// Bots that play, each of a user of its own
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
+    bots: u32,
+    /// Hashtag whose newest posts are liked and whose authors are followed [default: one that the sandbox has]
     #[arg(long)]
     hashtag: Option<String>,
-    /// Posts to like
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=50))]
+    /// Posts and people of each run
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     targets: u32,
     /// Engine seconds in a real second while the bot works
     #[arg(long, default_value_t = 3_000.0)]
@@ -56,7 +60,7 @@ pub async fn run(command: DemoCommand, output: Output) -> Result<ExitCode, Failu
         Failure::new("DEMO_NOTHING_RUNS", Exit::Unavailable, "no `reprise up` runs on this data folder")
             .hint("start it with `make up` in another terminal, and wait until it says that it is ready")
     })?;
-    let base = command.url.or(running.api_url).unwrap_or_else(|| format!("http://{}", config.listen));
+    let base = command.url.clone().or(running.api_url).unwrap_or_else(|| format!("http://{}", config.listen));
     let sandbox_url = running.sandbox_url.ok_or_else(|| {
         Failure::new(
             "DEMO_NEEDS_SANDBOX",
@@ -65,25 +69,40 @@ pub async fn run(command: DemoCommand, output: Output) -> Result<ExitCode, Failu
         )
         .hint("start `reprise up` without gateway_url")
     })?;
-    let (username, password) = match (command.username, command.password) {
-        (Some(username), Some(password)) => (username, password),
-        _ => super::user::demo_user(&config).await?,
-    };
+    let mut players = Vec::new();
+    for (username, password) in users(&command, &config).await? {
+        let client = Client::sign_in(&base, &username, &password).await?;
+        players.push(Player { username, client, account: String::new(), writes_after_dry_run: 0 });
+    }
     let script = Script {
         sandbox_url,
-        hashtag: command.hashtag,
+        hashtag: command.hashtag.clone(),
         targets: command.targets,
         speed: command.speed,
         deadline: begun + Duration::from_secs(command.timeout),
     };
-    output::note(format!("playing as {username} at {base}"));
-    let client = Client::sign_in(&base, &username, &password).await?;
+    output::note(format!("{} bots play at {base}", players.len()));
     let http = client::plain()?;
-    let flow = Flow { client: &client, http: &http, script: &script, output };
-    let played = flow.play().await?;
-    let ledger = flow.ledger(&played.account).await?;
-    let (events, counters) = (report::events(&client).await?, report::counters(&client).await?);
-    let report = Report::of(username, begun.elapsed().as_secs_f64(), played, events, counters, ledger);
+    let played = Flow { players: &mut players, http: &http, script: &script, output }.play().await?;
+    let mut books = Vec::new();
+    for player in players {
+        let ledger = flow::ledger(&http, &script.sandbox_url, &player.account).await?;
+        let (events, counters) = (report::events(&player.client).await?, report::counters(&player.client).await?);
+        books.push(Books::of(&player, events, counters, &ledger));
+    }
+    let report = Report::of(begun.elapsed().as_secs_f64(), played, books);
     output.result(&report, Report::text);
     Ok(if report.agree { ExitCode::SUCCESS } else { Exit::Disagreement.into() })
+}
+
+/// Who plays.
+async fn users(command: &DemoCommand, config: &Config) -> Result<Vec<(String, String)>, Failure> {
+    if let (Some(username), Some(password)) = (&command.username, &command.password) {
+        return Ok(vec![(username.clone(), password.clone())]);
+    }
+    let mut users = Vec::new();
+    for _ in 0..command.bots {
+        users.push(super::user::demo_user(config).await?);
+    }
+    Ok(users)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::flow::Played;
+use super::flow::{Played, Player};
 use crate::failure::Failure;
 use crate::output;
 
@@ -24,11 +24,17 @@ const ENDINGS: [(&str, &str); 6] = [
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub agree: bool,
-    user: String,
-    account: String,
     hashtag: String,
     seconds: f64,
     engine_seconds: i64,
+    bots: Vec<Books>,
+}
+
+/// What three sides say of one bot.
+#[derive(Debug, Serialize)]
+pub struct Books {
+    user: String,
+    account: String,
     events: BTreeMap<String, u64>,
     counters: BTreeMap<String, u64>,
     ledger: Value,
@@ -77,61 +83,68 @@ pub async fn counters(client: &Client) -> Result<BTreeMap<String, u64>, Failure>
     Ok(sums)
 }
 
-impl Report {
+impl Books {
     /// Holds the three sides against each other.
-    pub fn of(
-        user: String,
-        seconds: f64,
-        played: Played,
-        events: BTreeMap<String, u64>,
-        counters: BTreeMap<String, u64>,
-        ledger: Value,
-    ) -> Self {
-        let checks = checks(&played, &events, &counters, &ledger["totals"]);
+    pub fn of(player: &Player, events: BTreeMap<String, u64>, counters: BTreeMap<String, u64>, ledger: &Value) -> Self {
         Self {
-            agree: checks.iter().all(|check| check.holds),
-            user,
-            account: played.account,
-            hashtag: played.hashtag,
-            seconds,
-            engine_seconds: played.engine_seconds,
+            user: player.username.clone(),
+            account: player.account.clone(),
+            checks: checks(player, &events, &counters, &ledger["totals"]),
             events,
             counters,
             ledger: ledger["totals"].clone(),
-            checks,
         }
+    }
+}
+
+impl Report {
+    pub fn of(seconds: f64, played: Played, bots: Vec<Books>) -> Self {
+        let agree = bots.iter().flat_map(|bot| &bot.checks).all(|check| check.holds);
+        Self { agree, hashtag: played.hashtag, seconds, engine_seconds: played.engine_seconds, bots }
     }
 
     /// The report for people.
     pub fn text(&self) -> String {
-        let rows = ENDINGS.iter().map(|(event, counter)| {
-            let ledger = match *counter {
-                "performed" => self.ledger["effective"].to_string(),
-                "refused" => self.ledger["refused"].to_string(),
-                "simulated" => "0".to_owned(),
-                _ => "-".to_owned(),
-            };
+        let rows = self.bots.iter().map(|bot| {
+            let told = |event: &str| of(&bot.events, event).to_string();
             [
-                (*counter).to_owned(),
-                of(&self.events, event).to_string(),
-                of(&self.counters, counter).to_string(),
-                ledger,
+                bot.account.clone(),
+                told("RunStarted"),
+                told("ActionReserved"),
+                told("ActionSimulated"),
+                told("ActionPerformed"),
+                told("ActionRefused"),
+                told("ActionFailed"),
+                told("ActionInDoubt"),
+                bot.ledger["effective"].to_string(),
+                bot.ledger["duplicates"].to_string(),
             ]
         });
-        let actions = output::table(["ACTIONS", "EVENTS", "COUNTERS", "LEDGER"], rows);
-        let others = self.events.iter().filter(|(name, _)| !ENDINGS.iter().any(|(ending, _)| ending == name));
-        let others =
-            output::table(["OTHER EVENTS", "COUNT"], others.map(|(name, count)| [name.clone(), count.to_string()]));
+        let head = [
+            "ACCOUNT",
+            "RUNS",
+            "RESERVED",
+            "SIMULATED",
+            "PERFORMED",
+            "REFUSED",
+            "FAILED",
+            "IN DOUBT",
+            "LEDGER",
+            "TWICE",
+        ];
+        let bots = output::table(head, rows);
+        let checks = self.bots.iter().flat_map(|bot| bot.checks.iter().map(|check| (&bot.account, check)));
         let checks = output::table(
-            ["CHECK", "HOLDS", "DETAIL"],
-            self.checks.iter().map(|check| {
-                [check.what.to_owned(), if check.holds { "yes" } else { "NO" }.to_owned(), check.detail.clone()]
+            ["ACCOUNT", "CHECK", "HOLDS", "DETAIL"],
+            checks.map(|(account, check)| {
+                let holds = if check.holds { "yes" } else { "NO" };
+                [account.clone(), check.what.to_owned(), holds.to_owned(), check.detail.clone()]
             }),
         );
         let verdict = if self.agree { "events, counters and ledger agree" } else { "they do NOT agree" };
         format!(
-            "\n{actions}\n\n{others}\n\n{checks}\n\n{verdict}: @{} on #{}, {:.1} h of engine time in {:.0} s",
-            self.account,
+            "\n{bots}\n\n{checks}\n\n{verdict}: {} bots on #{}, {:.1} h of engine time in {:.0} s",
+            self.bots.len(),
             self.hashtag,
             hours(self.engine_seconds),
             self.seconds,
@@ -149,7 +162,7 @@ fn of(counts: &BTreeMap<String, u64>, name: &str) -> u64 {
 }
 
 fn checks(
-    played: &Played,
+    player: &Player,
     events: &BTreeMap<String, u64>,
     counters: &BTreeMap<String, u64>,
     ledger: &Value,
@@ -185,8 +198,8 @@ fn checks(
         },
         Check {
             what: "the dry run wrote nothing",
-            holds: played.writes_after_dry_run == 0 && of(events, "ActionSimulated") > 0,
-            detail: format!("{} simulated, {} writes", of(events, "ActionSimulated"), played.writes_after_dry_run),
+            holds: player.writes_after_dry_run == 0 && of(events, "ActionSimulated") > 0,
+            detail: format!("{} simulated, {} writes", of(events, "ActionSimulated"), player.writes_after_dry_run),
         },
     ]
 }
