@@ -57,7 +57,7 @@ async fn bring_on_one(scene: &Scene, play: &Play, account: &str, world: &Value) 
             "source": { "hashtag": { "name": hashtag, "tab": "RECENT" } },
         });
         let defined = client.must("defineCampaign", campaign, "campaign { id }").await?;
-        let timing = json!({ "interval": { "minutes": INTERVAL_MINUTES } });
+        let timing = json!({ "interval": { "everyMinutes": INTERVAL_MINUTES } });
         let schedule = json!({ "campaignId": defined["campaign"]["id"], "schedule": { "timing": timing } });
         client.must("setCampaignSchedule", schedule, "campaign { id }").await?;
     }

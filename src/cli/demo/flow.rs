@@ -212,7 +212,7 @@ impl Player {
             "maxTargets": targets,
         });
         let defined = self.client.must("defineCampaign", input, "campaign { id }").await?;
-        let timing = json!({ "interval": { "minutes": INTERVAL_MINUTES } });
+        let timing = json!({ "interval": { "everyMinutes": INTERVAL_MINUTES } });
         let input = json!({ "campaignId": defined["campaign"]["id"], "schedule": { "timing": timing } });
         self.client.must("setCampaignSchedule", input, "campaign { id }").await?;
         Ok(())
