@@ -87,6 +87,7 @@ pub enum Plain {
     Disable,
     Logout,
     StartRun,
+    StopContact,
     Fail,
     Recover,
 }
@@ -143,8 +144,8 @@ fn limits() -> impl Strategy<Value = Limits> {
 fn plain() -> impl Strategy<Value = Plain> {
     use Plain::{
         AuthorizeOther, Challenge, Disable, EnableStale, Expired, Fail, Initialize, Login, LoginWithCode, Logout,
-        Pause, Recover, Resolve, Resume, StaleLogin, StartRun, Test, TestFailed, TwoFactor, Unlink, Verified,
-        WrongAccount,
+        Pause, Recover, Resolve, Resume, StaleLogin, StartRun, StopContact, Test, TestFailed, TwoFactor, Unlink,
+        Verified, WrongAccount,
     };
     select(vec![
         Initialize,
@@ -168,6 +169,7 @@ fn plain() -> impl Strategy<Value = Plain> {
         Disable,
         Logout,
         StartRun,
+        StopContact,
         Fail,
         Recover,
     ])
@@ -448,6 +450,8 @@ fn plain_command(plain: Plain, attempt: u32, at: DateTime<Utc>) -> BotCommand {
         Plain::StartRun => {
             BotCommand::StartRun { run_id: run(), campaign_id: campaign(), enablement_id: enablement(), targets: 3, at }
         }
+        // Nobody whom another step acts on, so that every wait still ends.
+        Plain::StopContact => BotCommand::StopContact { person: "nobody".to_owned(), reason: "stop".to_owned(), at },
         Plain::Fail => story::fail(at),
         Plain::Recover => BotCommand::RecoverBot { at },
     }
