@@ -42,6 +42,7 @@ pub enum Code {
     PlanHashInvalid,
     ClockNotAdjustable,
     ClockSpeedInvalid,
+    JobSelectionTooLarge,
 }
 
 impl Code {
@@ -88,6 +89,7 @@ impl Code {
             Self::PlanHashInvalid => "PLAN_HASH_INVALID",
             Self::ClockNotAdjustable => "CLOCK_NOT_ADJUSTABLE",
             Self::ClockSpeedInvalid => "CLOCK_SPEED_INVALID",
+            Self::JobSelectionTooLarge => "JOB_SELECTION_TOO_LARGE",
         }
     }
 }

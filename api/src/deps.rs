@@ -10,6 +10,7 @@ use projections::Projections;
 use prometheus::Registry;
 use sqlx::PgPool;
 use store::command_bus::CommandBus;
+use store::command_queue::CommandQueue;
 use store::vault::Vault;
 use store::wakeup::Wakeup;
 use thiserror::Error;
@@ -26,6 +27,8 @@ use crate::idempotency::IdempotencyKeys;
 pub struct ApiDeps {
     pub pool: PgPool,
     pub bus: CommandBus,
+    /// Where what a person wants of the workers waits.
+    pub queue: CommandQueue,
     pub wakeup: Wakeup,
     pub projections: Projections,
     pub vault: Vault,

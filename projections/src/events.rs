@@ -79,6 +79,29 @@ pub async fn of_stream_by_sequence(
     Ok(page.page(parsed(rows)?))
 }
 
+/// What the step of a name gave in a job; `None` when it has not completed.
+pub async fn result_of_step(
+    db: impl PgExecutor<'_>,
+    job_id: &str,
+    step: &str,
+) -> Result<Option<serde_json::Value>, sqlx::Error> {
+    let found: Option<Option<serde_json::Value>> = sqlx::query_scalar(
+        "SELECT payload -> 'result'
+           FROM events
+          WHERE aggregate_type = 'Job'
+            AND aggregate_id = $1
+            AND event_type = 'StepCompleted'
+            AND payload ->> 'name' = $2
+          ORDER BY sequence DESC
+          LIMIT 1",
+    )
+    .bind(job_id)
+    .bind(step)
+    .fetch_optional(db)
+    .await?;
+    Ok(found.flatten())
+}
+
 /// How many events a stream has.
 pub async fn length_of_stream(
     db: impl PgExecutor<'_>,

@@ -90,6 +90,7 @@ fn deps(config: &Config, shared: &Shared, probes: Vec<Arc<dyn Probe>>, stopping:
     ApiDeps {
         pool: shared.pool.clone(),
         bus: shared.core.bus.clone(),
+        queue: shared.queue.clone(),
         wakeup: shared.core.wakeup.clone(),
         projections: shared.projections.clone(),
         vault: shared.vault.clone(),

@@ -2,6 +2,7 @@
 //! commands, sealed secrets). It decides nothing about bots; that is the domain's.
 
 pub mod audit;
+pub mod bulk;
 pub mod command_bus;
 pub mod command_queue;
 pub mod decode;

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use projections::reactor::work::Work;
 use store::command_queue::ClaimedCommand;
 
+use crate::change_jobs;
 use crate::connection_test;
 use crate::disposition::{Disposition, Ending};
 use crate::engine::Engine;
@@ -17,6 +18,7 @@ use crate::fault::Fault;
 use crate::hold::Hold;
 use crate::jobs;
 use crate::login::{self, Attempt};
+use crate::probe;
 use crate::reconcile;
 use crate::runs;
 
@@ -68,6 +70,8 @@ async fn run(engine: &Engine, errand: &Errand, command: &ClaimedCommand) -> Resu
         }
         Work::TestConnection {} => connection_test::test_connection(errand).await,
         Work::SettleAction { action_id } => reconcile::settle_action(errand, action_id).await,
+        Work::ProbeAction { action_id } => probe::probe_action(errand, action_id).await,
+        Work::ChangeJobs { operation_id } => change_jobs::change_jobs(engine, errand, operation_id).await,
         Work::EraseSecrets { secrets } => {
             erase::erase_secrets(&engine.vault, errand, command.claim.number, &secrets).await
         }

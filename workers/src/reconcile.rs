@@ -214,7 +214,7 @@ async fn vain(
 }
 
 /// What the comment or message was to say: its run's job wrote that down before.
-async fn words_of(errand: &Errand, open: &Reservation) -> Result<Option<String>, Fault> {
+pub(crate) async fn words_of(errand: &Errand, open: &Reservation) -> Result<Option<String>, Fault> {
     let (name, job) = (words_step(open.action_id), open.run_id.uuid().to_string());
     let repository = errand.bus.repository();
     let mut after = 0;

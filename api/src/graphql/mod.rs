@@ -17,7 +17,9 @@ mod error;
 mod event;
 mod global_id;
 pub(crate) mod http;
+mod in_doubt;
 mod job;
+mod job_bulk;
 mod job_history;
 mod job_waiting;
 mod limits;
@@ -49,7 +51,9 @@ use campaign::{Campaign, CampaignRun};
 use connection::List;
 use event::BotEvent;
 use global_id::Kind;
+use in_doubt::InDoubtAction;
 use job::Job;
+use job_bulk::{JobBulkOperation, JobBulkResult};
 use job_history::JobEvent;
 use mutation::Mutation;
 use query::Query;
@@ -93,6 +97,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<List<Campaign>>("A page of campaigns.")
         .override_output_type_description::<List<CampaignRun>>("A page of campaign runs.")
         .override_output_type_description::<List<Job>>("A page of jobs.")
+        .override_output_type_description::<List<InDoubtAction>>("A page of actions in doubt.")
+        .override_output_type_description::<List<JobBulkOperation>>("A page of changes of many jobs.")
+        .override_output_type_description::<List<JobBulkResult>>("A page of what became of jobs.")
         .override_output_type_description::<List<JobEvent>>("A page of a job's history.")
         .override_output_type_description::<List<User>>("A page of users.")
         .limit_complexity(MOST_COMPLEX)

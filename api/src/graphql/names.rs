@@ -215,6 +215,20 @@ mirrored! {
         Continued,
     }
 
+    /// What is asked of many jobs at once.
+    JobChange = "domain::job::JobChange" {
+        /// Stand still.
+        Pause,
+        /// Go on after a pause.
+        Resume,
+        /// End after cleaning up.
+        Cancel,
+        /// End at once.
+        Terminate,
+        /// Run again from the step that failed, or from where history and code part.
+        Retry,
+    }
+
     /// Why a job is there.
     JobOrigin = "projections::jobs::OriginKind" {
         /// A campaign was due.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::{ActionId, BotId, CampaignId, JobId, RunId, UserId};
 use domain::user::Role;
 use projections::{Order, actions, audit_trail, campaign_runs, campaigns, users};
+use store::bulk;
 use uuid::Uuid;
 
 use super::account::Account;
@@ -15,7 +16,9 @@ use super::campaign::{Campaign, CampaignRun};
 use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::error::{admin, caller, coded, fault, restricted_caller, services};
 use super::global_id::{self, Kind};
+use super::in_doubt::{self, InDoubtAction};
 use super::job::{self, Job, JobFilter};
+use super::job_bulk::{self, JobBulkOperation};
 use super::schedule::{ScheduleInput, SchedulePreview};
 use super::targeting::TemplatePreview;
 use super::user::User;
@@ -34,6 +37,7 @@ pub enum Node {
     CampaignRun(CampaignRun),
     Action(Action),
     Job(Job),
+    JobBulkOperation(JobBulkOperation),
 }
 
 /// Everything that can be read.
@@ -138,6 +142,32 @@ impl Query {
         job::list(ctx, filter, PageArguments { first, after, last, before }).await
     }
 
+    /// Changes of many jobs that the caller asked for, newest first.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn job_bulk_operations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<JobBulkOperation>> {
+        job_bulk::list(ctx, PageArguments { first, after, last, before }).await
+    }
+
+    /// Actions of the caller's own bot whose outcome is not known, oldest first.
+    #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
+    async fn in_doubt(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100, from the list's beginning")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100, from the list's end")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor")] before: Option<String>,
+    ) -> Result<List<InDoubtAction>> {
+        in_doubt::list(ctx, PageArguments { first, after, last, before }).await
+    }
+
     /// Everything that happened, newest first; for administrators.
     #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
     async fn audit_trail(
@@ -229,7 +259,10 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
         }
         Kind::Campaign | Kind::CampaignRun | Kind::Action => row(services, kind, uuid, own).await,
         Kind::Job => Ok(Job::load(services, caller, JobId::from_uuid(uuid)).await?.map(Node::Job)),
-        Kind::JobBulkOperation => Ok(None),
+        Kind::JobBulkOperation => {
+            let operation = bulk::find(&services.deps.pool, uuid).await.map_err(fault)?;
+            Ok(operation.filter(|it| it.bot_id == own).map(|it| Node::JobBulkOperation(JobBulkOperation(it))))
+        }
         Kind::User | Kind::Bot | Kind::BotEvent | Kind::JobEvent | Kind::AuditEntry => Ok(None),
     }
 }

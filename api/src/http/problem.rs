@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use store::StoreError;
+use store::command_queue::QueueError;
 use store::vault::VaultError;
 use uuid::Uuid;
 
@@ -104,6 +105,22 @@ impl From<StoreError> for Problem {
         );
         tracing::error!(error.code = error.code(), error = &error as &dyn std::error::Error, "the store failed");
         if passing { Self::unavailable() } else { Self::internal() }
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Store(error) => error.into(),
+            error => {
+                tracing::error!(
+                    error.code = error.code(),
+                    error = &error as &dyn std::error::Error,
+                    "the queue failed"
+                );
+                Self::internal()
+            }
+        }
     }
 }
 

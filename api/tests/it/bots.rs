@@ -327,6 +327,7 @@ async fn doubt_is_shown_and_settled_by_the_person() {
         (actions["totalCount"] == 1 && same).then_some(())
     })
     .await;
+    in_doubt_desk(&app, &person, &id).await;
     let settled = json!({ "actionId": id, "settlement": "NOT_PERFORMED", "note": "I looked" });
     let done = person.client.done("settleAction", settled.clone(), "bot { inDoubt { actionId } }").await;
     assert_eq!(done["bot"]["inDoubt"], json!([]));
@@ -337,6 +338,30 @@ async fn doubt_is_shown_and_settled_by_the_person() {
         (seen["counters"][0]["counts"] == counts).then_some(())
     })
     .await;
+}
+
+/// The desk shows what is known of the action, and a look at Instagram is asked for once.
+async fn in_doubt_desk(app: &TestApp, person: &Person, id: &Value) {
+    let desk = "{ inDoubt { totalCount nodes { actionId kind target sentAt since text code evidence
+        action { status } probe { status outcome } } } }";
+    let seen = person.client.query(desk, json!({})).await["inDoubt"].take();
+    assert_eq!(seen["totalCount"], 1);
+    let node = &seen["nodes"][0];
+    assert_eq!(&node["actionId"], id);
+    assert_eq!((&node["code"], &node["evidence"]), (&json!("NO_ANSWER"), &json!("the post shows no like")));
+    assert_eq!((&node["action"]["status"], &node["probe"]), (&json!("IN_DOUBT"), &json!(null)));
+    assert!(node["sentAt"].is_string() && node["since"].is_string() && node["text"].is_null(), "{node}");
+    let probe = json!({ "actionId": id, "idempotencyKey": "look once" });
+    for _ in 0..2 {
+        let begun = person.client.done("probeInDoubt", probe.clone(), "inDoubt { probe { status outcome } }").await;
+        assert_eq!(begun["inDoubt"]["probe"], json!({ "status": "PENDING", "outcome": null }));
+    }
+    assert_eq!(app.world.count("SELECT count(*) FROM commands WHERE kind = 'probe_action'").await, 1);
+    let stranger = app.user("tom").await;
+    stranger.client.done("initializeBot", json!({}), "bot { state }").await;
+    assert_eq!(stranger.client.query(desk, json!({})).await["inDoubt"]["totalCount"], 0);
+    let (code, path) = stranger.client.refused("probeInDoubt", json!({ "actionId": id })).await;
+    assert_eq!((code.as_str(), path), ("BOT_NOT_IN_DOUBT", json!(["input", "actionId"])));
 }
 
 async fn reserve(app: &TestApp, person: &Person) -> ActionId {

@@ -13,23 +13,23 @@ use crate::support::{Person, TestApp, TestEntropy, World};
 const FIELDS: &str = "job { id state reason lastActor waitingFor historyLength stuck
     step { index name attempts retrying failure { code } } } ";
 
-fn global(kind: &str, id: impl std::fmt::Display) -> String {
+pub fn global(kind: &str, id: impl std::fmt::Display) -> String {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{kind}:{id}"))
 }
 
-fn id_of(job: JobId) -> String {
+pub fn id_of(job: JobId) -> String {
     global("Job", job)
 }
 
 impl World {
     /// Executes what a worker would.
-    async fn job(&self, id: JobId, command: JobCommand) {
+    pub async fn job(&self, id: JobId, command: JobCommand) {
         self.bus.execute::<Job>(&id.to_string(), command, &self.metadata()).await.expect("the job takes the command");
     }
 
     /// A job of `user` that began.
-    async fn begun(&self, user: UserId, origin: Origin) -> JobId {
+    pub async fn begun(&self, user: UserId, origin: Origin) -> JobId {
         let (job_id, at) = (JobId::from_uuid(TestEntropy.uuid()), self.clock.now());
         let input = json!({ "page": 1 });
         let workflow = "campaign_run".to_owned();

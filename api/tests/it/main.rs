@@ -9,6 +9,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod isolation;
+mod job_bulk;
 mod jobs;
 mod schedules;
 mod sockets;

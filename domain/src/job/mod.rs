@@ -4,6 +4,7 @@
 //! workflow's code, keeping time and calling anything is the worker's.
 
 mod aggregate;
+mod change;
 mod command;
 mod error;
 mod event;
@@ -15,6 +16,7 @@ mod tests;
 mod upcast;
 
 pub use aggregate::{Job, JobState};
+pub use change::JobChange;
 pub use command::JobCommand;
 pub use error::JobError;
 pub use event::{JobEvent, Origin, Outcome};

@@ -8,6 +8,7 @@ use domain::ids::{ActionId, CampaignId, JobId, SecretId};
 use domain::job::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// The workflow of a campaign's run, as jobs are stored.
 pub const CAMPAIGN_RUN: &str = "campaign_run";
@@ -34,6 +35,10 @@ pub enum Work {
         #[serde(default)]
         secrets: Vec<SecretId>,
     },
+    /// Look at the platform again for an action in doubt, because a person asked.
+    ProbeAction { action_id: ActionId },
+    /// Carry out a change of many jobs; see `store::bulk`.
+    ChangeJobs { operation_id: Uuid },
     /// Make the stream of a job, once.
     StartJob { job_id: JobId, workflow: String, input: Value, origin: Origin },
     /// Send a signal to the named jobs of the bot, or to all of its live ones when none is named.
@@ -95,6 +100,8 @@ impl Work {
             Self::TestConnection {} => "test_connection",
             Self::SettleAction { .. } => "settle_action",
             Self::EraseSecrets { .. } => "erase_secrets",
+            Self::ProbeAction { .. } => "probe_action",
+            Self::ChangeJobs { .. } => "change_jobs",
             Self::StartJob { .. } => "start_job",
             Self::SignalJobs { .. } => "signal_jobs",
             Self::CancelJobs { .. } => "cancel_jobs",
@@ -106,7 +113,7 @@ impl Work {
     #[must_use]
     pub const fn priority(&self) -> i16 {
         match self {
-            Self::Login { .. } | Self::TestConnection {} => 10,
+            Self::Login { .. } | Self::TestConnection {} | Self::ProbeAction { .. } | Self::ChangeJobs { .. } => 10,
             Self::SettleAction { .. } | Self::SignalJobs { .. } | Self::CancelJobs { .. } | Self::RecordRun { .. } => {
                 20
             }
@@ -145,6 +152,8 @@ mod tests {
             Work::Login { attempt: 2, password: secret, verification_code: Some(secret) },
             Work::TestConnection {},
             Work::SettleAction { action_id },
+            Work::ProbeAction { action_id },
+            Work::ChangeJobs { operation_id: id("operation") },
             Work::EraseSecrets { secrets: vec![secret] },
             Work::StartJob {
                 job_id,

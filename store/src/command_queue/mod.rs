@@ -263,6 +263,24 @@ impl CommandQueue {
         Ok(counts)
     }
 
+    /// The command of a group and kind that was stored last.
+    pub async fn latest_in_group(&self, group_key: Uuid, kind: &str) -> Result<Option<StoredCommand>, QueueError> {
+        let row = sqlx::query(
+            "SELECT command_id, bot_id, kind, payload, status, attempt, max_attempts, recoveries, not_before,
+                    reason_code, reason, result, correlation_id, created_at, settled_at
+               FROM commands
+              WHERE group_key = $1
+                AND kind = $2
+              ORDER BY created_at DESC
+              LIMIT 1",
+        )
+        .bind(group_key)
+        .bind(kind)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| read_stored(&row)).transpose()
+    }
+
     /// How many commands of a group are not settled.
     pub async fn open_in_group(&self, group_key: Uuid) -> Result<i64, QueueError> {
         let open = sqlx::query_scalar(

@@ -5,7 +5,9 @@ mod automation;
 mod bot;
 mod campaign;
 mod engine;
+mod in_doubt;
 mod job;
+mod job_bulk;
 mod payload;
 mod schedule;
 mod user;
@@ -23,4 +25,6 @@ pub struct Mutation(
     user::UserMutation,
     engine::EngineMutation,
     job::JobMutation,
+    job_bulk::JobBulkMutation,
+    in_doubt::InDoubtMutation,
 );

@@ -20,6 +20,7 @@ use domain::user::Role;
 use projections::{Log, Projections, catalogue};
 use sqlx::PgPool;
 use store::command_bus::CommandBus;
+use store::command_queue::CommandQueue;
 use store::repository::{DEFAULT_SHARD, EventRepository, PostgresRepository, RepositoryConfig};
 use store::testing::TestDatabase;
 use store::vault::{Keyring, Vault};
@@ -124,6 +125,7 @@ impl World {
         ApiDeps {
             pool: self.pool().clone(),
             bus: self.bus.clone(),
+            queue: CommandQueue::new(self.pool().clone()),
             wakeup: self.wakeup.clone(),
             projections: self.projections.clone(),
             vault: self.vault.clone(),

@@ -14,7 +14,7 @@ use crate::bot::{
 };
 use crate::campaign::schedule::Overlap;
 use crate::campaign::{Campaign, CampaignEvent, HashtagTab, Module, RunEnding};
-use crate::job::{Job, JobEvent, JobState};
+use crate::job::{Job, JobChange, JobEvent, JobState};
 use crate::user::{Role, User, UserEvent};
 
 const ID: &str = "0195a1b2-c3d4-7e5f-8a6b-000000000001";
@@ -155,6 +155,7 @@ fn stored_names_stay_what_they_are() {
         RunEnding: "COMPLETED FAILED CANCELLED TERMINATED";
         Overlap: "SKIP QUEUE CANCEL_PREVIOUS";
         Role: "USER ADMIN";
+        JobChange: "PAUSE RESUME CANCEL TERMINATE RETRY";
         JobState:
             "NOT_CREATED PENDING RUNNING PAUSED CANCELLING NEEDS_ATTENTION COMPLETED FAILED CANCELLED TERMINATED CONTINUED";
     }

@@ -3,6 +3,7 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod desk;
+mod errands;
 mod flow;
 mod login;
 mod modules;
