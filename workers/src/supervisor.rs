@@ -45,8 +45,8 @@ impl Supervisor {
         let executor = Executor::new(engine, hold);
         let partitions = tokio::spawn(keeper.run(stop.clone()));
         let commands = tokio::spawn(executor.run(stop.clone()));
-        let schedules = tokio::spawn(scheduler.run(stop.clone()));
-        WorkerHandle { partitions, commands, schedules, desk, stop: stop.drop_guard() }
+        let deciding = tokio::spawn(scheduler.run(stop.clone()));
+        WorkerHandle { partitions, commands, schedules: deciding, desk, stop: stop.drop_guard() }
     }
 }
 

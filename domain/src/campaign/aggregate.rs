@@ -123,14 +123,18 @@ impl Decide for Campaign {
             CampaignCommand::ClearSchedule { bot, at } => self.clear_schedule(&bot, at),
             CampaignCommand::PauseSchedule { reason, bot, at } => self.pause_schedule(&reason, &bot, at),
             CampaignCommand::ResumeSchedule { bot, at } => self.resume_schedule(&bot, at),
-            CampaignCommand::DecideDue { bot, at } => self.decide_due(&bot, at),
+            CampaignCommand::DecideDue { bot, at } => Ok(self.decide_due(&bot, at)),
             CampaignCommand::Backfill { from, until, bot, at } => self.backfill((from, until), &bot, at),
             CampaignCommand::RecordRunEnded { job_id, ending, bot, at } => {
-                self.record_run_ended(job_id, ending, bot, at)
+                Ok(self.record_run_ended(job_id, ending, bot, at))
             }
-            CampaignCommand::RecordRunNotStarted { job_id, bot, at } => self.record_run_not_started(job_id, bot, at),
-            CampaignCommand::RecordRunContinued { job_id, next, at } => self.record_run_continued(job_id, next, at),
-            CampaignCommand::RecordRunReopened { job_id, due_at, at } => self.record_run_reopened(job_id, due_at, at),
+            CampaignCommand::RecordRunNotStarted { job_id, bot, at } => {
+                Ok(self.record_run_not_started(job_id, bot, at))
+            }
+            CampaignCommand::RecordRunContinued { job_id, next, at } => Ok(self.record_run_continued(job_id, next, at)),
+            CampaignCommand::RecordRunReopened { job_id, due_at, at } => {
+                Ok(self.record_run_reopened(job_id, due_at, at))
+            }
         }
     }
 

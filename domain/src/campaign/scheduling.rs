@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::{Campaign, Defined};
 use super::error::CampaignError;
 use super::event::{CampaignEvent, RunEnding, Withdrawal};
-use super::runs::{OpenRun, Stage};
+use super::runs::{OpenRun, Runs, Stage};
 use super::schedule::{
     BotStanding, DueDecision, Pause, PlannedRun, Schedule, ScheduleDraft, backfill, due_of_bot, next_decision_at,
 };
@@ -78,8 +78,8 @@ impl Campaign {
         Ok(making.events)
     }
 
-    pub(super) fn decide_due(&self, bot: &BotStanding, at: DateTime<Utc>) -> Decision {
-        Ok(self.decided(bot, at).events)
+    pub(super) fn decide_due(&self, bot: &BotStanding, at: DateTime<Utc>) -> Vec<CampaignEvent> {
+        self.decided(bot, at).events
     }
 
     pub(super) fn backfill(
@@ -107,17 +107,17 @@ impl Campaign {
         ending: RunEnding,
         bot: BotState,
         at: DateTime<Utc>,
-    ) -> Decision {
+    ) -> Vec<CampaignEvent> {
         let mut making = self.making();
         if let Some(open) = self.runs().and_then(|runs| runs.of_job(job_id)) {
             making.push(CampaignEvent::RunEnded { job_id, due_at: open.run.due_at, ending, at });
             making.release(bot, at);
         }
-        Ok(making.events)
+        making.events
     }
 
     /// A run whose job was never made leaves its place, and may be backfilled.
-    pub(super) fn record_run_not_started(&self, job_id: JobId, bot: BotState, at: DateTime<Utc>) -> Decision {
+    pub(super) fn record_run_not_started(&self, job_id: JobId, bot: BotState, at: DateTime<Utc>) -> Vec<CampaignEvent> {
         let mut making = self.making();
         let released = self.runs().and_then(|runs| runs.of_job(job_id)).filter(|open| open.stage != Stage::Waiting);
         if let Some(open) = released {
@@ -125,22 +125,24 @@ impl Campaign {
             making.push(CampaignEvent::RunWithdrawn { job_id, due_at, reason, at });
             making.release(bot, at);
         }
-        Ok(making.events)
+        making.events
     }
 
-    pub(super) fn record_run_continued(&self, job_id: JobId, next: JobId, at: DateTime<Utc>) -> Decision {
+    pub(super) fn record_run_continued(&self, job_id: JobId, next: JobId, at: DateTime<Utc>) -> Vec<CampaignEvent> {
         let open = self.runs().and_then(|runs| runs.of_job(job_id));
-        Ok(open
-            .map(|open| CampaignEvent::RunContinued { job_id, due_at: open.run.due_at, next, at })
-            .into_iter()
-            .collect())
+        open.map(|open| CampaignEvent::RunContinued { job_id, due_at: open.run.due_at, next, at }).into_iter().collect()
     }
 
     /// A job that was over runs again from a step.
-    pub(super) fn record_run_reopened(&self, job_id: JobId, due_at: DateTime<Utc>, at: DateTime<Utc>) -> Decision {
+    pub(super) fn record_run_reopened(
+        &self,
+        job_id: JobId,
+        due_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    ) -> Vec<CampaignEvent> {
         let is_open = self.runs().is_none_or(|runs| runs.of_job(job_id).is_some());
         let run = PlannedRun { job_id, due_at, start_at: at };
-        Ok(if is_open { Vec::new() } else { vec![CampaignEvent::RunReopened { run, at }] })
+        if is_open { Vec::new() } else { vec![CampaignEvent::RunReopened { run, at }] }
     }
 
     pub(super) fn archive(&self, at: DateTime<Utc>) -> Decision {
@@ -197,7 +199,7 @@ impl Making {
     }
 
     fn open(&self, chosen: impl Fn(&OpenRun) -> bool) -> Vec<OpenRun> {
-        let open = self.state.runs().map(|runs| runs.open()).unwrap_or_default();
+        let open = self.state.runs().map(Runs::open).unwrap_or_default();
         open.iter().copied().filter(chosen).collect()
     }
 

@@ -61,8 +61,16 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     pub(crate) fn new(engine: Arc<Engine>, hold: Hold) -> Self {
         let now = Instant::now();
-        let (agenda, held) = (Agenda::default(), BTreeSet::new());
-        Self { engine, hold, agenda, held, epoch: 0, seen: 0, refreshed_at: now, swept_at: now }
+        Self {
+            engine,
+            hold,
+            agenda: Agenda::default(),
+            held: BTreeSet::new(),
+            epoch: 0,
+            seen: 0,
+            refreshed_at: now,
+            swept_at: now,
+        }
     }
 
     /// Decides what is due until `stop`.
