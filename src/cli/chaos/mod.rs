@@ -37,7 +37,7 @@ pub struct ChaosCommand {
     #[arg(long)]
     seed: Option<u64>,
     /// Engine seconds in a real second
-    #[arg(long, default_value_t = 600.0)]
+    #[arg(long, default_value_t = 100.0)]
     speed: f64,
     /// Give up after so many seconds
     #[arg(long, default_value_t = 3_600)]
