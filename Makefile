@@ -50,10 +50,11 @@ test: setup check ## All checks and all tests
 	cargo test --workspace --doc --quiet
 
 .PHONY: bench
-bench: setup ## Measure appends and replays on a throw-away PostgreSQL
+bench: setup ## Measure appends, replays and jobs on a throw-away PostgreSQL
 	@cargo build --release --bin reprise
 	@$(RELEASE) bench append $(ARGS)
 	@$(RELEASE) bench replay $(ARGS)
+	@$(RELEASE) bench jobs $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Kill workers, stop the database, cut the platform off, and see that the books balance

@@ -17,7 +17,7 @@ use crate::engine::{Engine, WorkerParts};
 use crate::executor::Executor;
 use crate::hold::Hold;
 use crate::job::Runner;
-use crate::job::desk::{Desk, DeskConfig, DeskHandle, DeskParts, LogSource};
+use crate::job::desk::{Desk, DeskConfig, DeskHandle, DeskParts, ReadModelSource};
 use crate::scheduler::Scheduler;
 use crate::takeover;
 use crate::workflow;
@@ -99,7 +99,7 @@ fn open_desk(engine: &Engine, parts: WorkerParts, leases: Arc<PartitionLeases>) 
     let (_, limits) = tokio::sync::watch::channel(Arc::default());
     let WorkerConfig { name, drain_limit, .. } = engine.hands.config.clone();
     let config = DeskConfig { drain_limit, ..DeskConfig::named(name) };
-    let live = Arc::new(LogSource(pool));
+    let live = Arc::new(ReadModelSource(pool));
     Desk::start(config, DeskParts { runner, repository, wakeup, live, clock, entropy, writer, leases, limits })
 }
 

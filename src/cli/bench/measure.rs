@@ -69,7 +69,7 @@ fn as_float(number: u64) -> f64 {
 }
 
 /// Nearest rank; zero of nothing.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 mod append;
 mod contender;
 mod history;
+mod jobs;
 mod measure;
 mod replay;
 mod workbench;
@@ -21,12 +22,15 @@ pub enum BenchCommand {
     Append(append::AppendBench),
     /// How long a bot of 100,000 events takes to load, from the log and from its snapshot
     Replay(replay::ReplayBench),
+    /// Durable jobs: steps and jobs a second, how long ten steps take, and what a sleeping job costs
+    Jobs(jobs::JobsBench),
 }
 
 pub async fn run(command: BenchCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
         BenchCommand::Append(bench) => append::run(bench, output).await,
         BenchCommand::Replay(bench) => replay::run(bench, output).await,
+        BenchCommand::Jobs(bench) => jobs::run(bench, output).await,
     }
 }
 

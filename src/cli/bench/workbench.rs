@@ -43,6 +43,11 @@ impl Workbench {
         self.database.pool()
     }
 
+    /// The URL of a private server, for other programs.
+    pub fn private_url(&self) -> Option<String> {
+        self.database.private_url()
+    }
+
     async fn prepare(&self) -> Result<(), Failure> {
         store::migrate(self.pool()).await?;
         let used: bool =

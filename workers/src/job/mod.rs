@@ -17,6 +17,6 @@ mod workflow;
 pub use context::{Cleanup, Context, StepContext};
 pub use error::{EngineError, StepError, WorkflowError};
 pub(crate) use runner::continuation_of;
-pub use runner::{Activation, Assignment, Ran, Runner};
+pub use runner::{Activation, Assignment, NewJob, Ran, Runner};
 pub use stream::{JobStream, Provenance};
 pub use workflow::{Registry, Workflow};

@@ -14,11 +14,13 @@ use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, RequestId, derive};
 use domain::job::{Job, JobCommand, JobState, Origin, Wake};
 use domain::metadata::Metadata;
+use futures_util::future::try_join_all;
 use serde_json::Value;
 use store::error::StoreError;
 use store::event::NewEvent;
 use store::repository::{AppendRequest, EventRepository};
 use tokio::time::Sleep;
+use uuid::Uuid;
 
 use super::context::{Context, NewChild, Stop};
 use super::desk::{Attention, Children, Seed};
@@ -36,6 +38,16 @@ pub enum Activation {
     Settled { state: JobState, started: Vec<JobId> },
     /// It waits for the earliest of these. `started` are jobs that it started and that have to be run.
     Waits { wakes: Vec<Wake>, started: Vec<JobId> },
+}
+
+/// A job that is to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    pub job_id: JobId,
+    pub bot_id: BotId,
+    pub workflow: String,
+    pub input: Value,
+    pub origin: Origin,
 }
 
 /// What is to be run, and what is known of it.
@@ -104,11 +116,24 @@ impl Runner {
         origin: Origin,
         provenance: &Provenance,
     ) -> Result<(), EngineError> {
+        let new = NewJob { job_id, bot_id, workflow: workflow.to_owned(), input, origin };
+        self.append_new(self.creation(new, provenance)?).await
+    }
+
+    /// Makes many jobs at once; those that are there already are left as they are. When it fails, some may be made;
+    /// asking again makes the others.
+    pub async fn create_all(&self, jobs: Vec<NewJob>, provenance: &Provenance) -> Result<(), EngineError> {
+        let creations = jobs.into_iter().map(|job| self.creation(job, provenance)).collect::<Result<Vec<_>, _>>()?;
+        try_join_all(creations.into_iter().map(|creation| self.append_new(creation))).await?;
+        Ok(())
+    }
+
+    fn creation(&self, new: NewJob, provenance: &Provenance) -> Result<AppendRequest, EngineError> {
+        let NewJob { job_id, bot_id, workflow, input, origin } = new;
         let at = self.clock.now();
-        let workflow = workflow.to_owned();
         let events = Job::default().decide(JobCommand::Create { job_id, bot_id, workflow, input, origin, at })?;
-        let request_id = RequestId::from_uuid(derive(&["create", &job_id.to_string()]));
-        let request = AppendRequest {
+        let request_id = creation_id(job_id);
+        Ok(AppendRequest {
             request_id,
             aggregate_type: Job::TYPE.to_owned(),
             aggregate_id: job_id.to_string(),
@@ -122,8 +147,11 @@ impl Runner {
                 recorded_at: at,
             },
             held_epoch: provenance.held_epoch,
-        };
-        match self.repository.append(request).await {
+        })
+    }
+
+    async fn append_new(&self, creation: AppendRequest) -> Result<(), EngineError> {
+        match self.repository.append(creation).await {
             // A conflict says that it is there already.
             Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -309,6 +337,13 @@ impl Runner {
 /// The job that goes on where a job with a long history stops.
 pub(crate) fn continuation_of(job_id: JobId) -> JobId {
     JobId::from_uuid(derive(&["continued", &job_id.to_string()]))
+}
+
+/// The request that makes a job: derived from its id, with the id's time in front, by which the log's index is ordered.
+fn creation_id(job_id: JobId) -> RequestId {
+    let mut bytes = derive(&["create", &job_id.to_string()]).into_bytes();
+    bytes[..6].copy_from_slice(&job_id.uuid().as_bytes()[..6]);
+    RequestId::from_uuid(Uuid::from_bytes(bytes))
 }
 
 /// Polls the code until it returns, or until nothing of it is busy and something stopped it.

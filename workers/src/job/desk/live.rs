@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::ids::{BotId, JobId, partition_of};
+use domain::job::JobState;
+use projections::ProjectionError;
 use sqlx::PgPool;
 use store::error::StoreError;
 
@@ -28,6 +30,26 @@ pub struct LiveJobs {
 pub trait LiveSource: Send + Sync {
     /// The live jobs of `partitions`.
     async fn live(&self, partitions: &[i32]) -> Result<LiveJobs, StoreError>;
+}
+
+/// Asks the read model `jobs`.
+#[derive(Debug, Clone)]
+pub struct ReadModelSource(pub PgPool);
+
+#[async_trait]
+impl LiveSource for ReadModelSource {
+    async fn live(&self, partitions: &[i32]) -> Result<LiveJobs, StoreError> {
+        let (position, jobs) = projections::jobs::live(&self.0, partitions).await.map_err(|error| match error {
+            ProjectionError::Database(error) => StoreError::from(error),
+            ProjectionError::Store(error) => error,
+            _ => StoreError::Unavailable { reason: "the read model of jobs cannot be read", source: None },
+        })?;
+        let jobs = jobs.into_iter().filter(|job| job.state != JobState::Paused);
+        // One that waits for something else than time is looked at once, as that may have happened while nobody was
+        // there to tell it: the end of a child is in the child's stream only.
+        let jobs = jobs.map(|job| LiveJob { job_id: job.job_id, bot_id: job.bot_id, due_at: job.wake_at });
+        Ok(LiveJobs { position, jobs: jobs.collect() })
+    }
 }
 
 /// Asks the log itself: slow on a long one, and in need of nothing else.

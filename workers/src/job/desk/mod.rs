@@ -36,7 +36,7 @@ use lane::Lane;
 
 pub use agenda::{Children, Seed};
 pub use limits::{BotLimits, DeskLimits, Held};
-pub use live::{LiveJob, LiveJobs, LiveSource, LogSource};
+pub use live::{LiveJob, LiveJobs, LiveSource, LogSource, ReadModelSource};
 pub use status::{DeskStatus, ParkedJob};
 pub use watch::Attention;
 
