@@ -3,18 +3,21 @@
 //! Code between two calls must be a function of its input and of what the context returned: no clock, no randomness,
 //! no I/O of its own.
 
+mod rules;
 mod step;
 mod waits;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::clock::Clock;
 use domain::entropy::Entropy;
 use domain::ids::JobId;
-use domain::job::{Divergence, JobCommand, JobError, JobState, Next, RetryPolicy, Wake};
+use domain::job::{Divergence, JobCommand, JobState, Next, RetryPolicy, Wake};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,6 +29,9 @@ use super::error::{EngineError, StepError};
 use super::stream::{JobStream, Provenance};
 
 pub use step::StepContext;
+
+/// The first step of a job may take this long before its beginning is written by itself.
+const UNWRITTEN_FOR: Duration = Duration::from_millis(50);
 
 /// Why the code does not go on now.
 #[derive(Debug)]
@@ -79,6 +85,8 @@ pub(super) struct Shared {
     entropy: Arc<dyn Entropy>,
     next_index: AtomicU32,
     rolls: AtomicU32,
+    /// How often the code asked for what is not recorded.
+    asked: AtomicU32,
     /// Calls that do something right now; while there is one, the job is not asleep.
     pub busy: AtomicUsize,
     stops: Mutex<VecDeque<Stop>>,
@@ -148,6 +156,7 @@ impl Context {
             entropy,
             next_index: AtomicU32::new(0),
             rolls: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
             busy: AtomicUsize::new(0),
             stops: Mutex::default(),
             children: Mutex::default(),
@@ -208,6 +217,9 @@ impl Context {
 
     /// When the last of what the code has learned so far became known: the same in every replay.
     pub async fn now(&self) -> DateTime<Utc> {
+        if self.shared.asked.fetch_add(1, Ordering::AcqRel) >= rules::MOST_QUESTIONS {
+            return self.fault(rules::endless()).await;
+        }
         let started = self.shared.stream.lock().await.job().journal().started_at();
         let seen = *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
         started.max(seen).unwrap_or_default()
@@ -278,9 +290,9 @@ impl Context {
     {
         let index = self.take_index();
         let busy = Busy::new(&self.shared.busy);
-        let (attempt, unsettled) = match self.begin_step(index, name, has_effects).await {
+        let (attempt, unsettled, is_unwritten) = match self.begin_step(index, name, has_effects).await {
             Ok(Begun::Recorded(recorded)) => return read_recorded(recorded),
-            Ok(Begun::Execute { attempt, unsettled }) => (attempt, unsettled),
+            Ok(Begun::Execute { attempt, unsettled, is_unwritten }) => (attempt, unsettled, is_unwritten),
             Err(Held::Cancelled) => return Err(StepError::Cancelled),
             Err(Held::Stop(stop)) => {
                 drop(busy);
@@ -290,7 +302,7 @@ impl Context {
         let pulse = policy.heartbeat.map(|_| Arc::default());
         let cancel = self.shared.attention.is_some().then(|| self.clone());
         let work = work(StepContext { attempt, unsettled, pulse: pulse.clone(), cancel });
-        let attempted = step::attempt(work, policy, pulse);
+        let attempted = self.attempt(step::attempt(work, policy, pulse), is_unwritten);
         let result = if has_effects || self.cleans_up {
             // What it does outside is not cut off in the middle; it may ask for itself.
             attempted.await
@@ -309,6 +321,24 @@ impl Context {
         }
     }
 
+    /// Awaits an attempt; if it takes long, what is not written yet is written meanwhile.
+    async fn attempt<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, StepError>>,
+        is_unwritten: bool,
+    ) -> Result<T, StepError> {
+        if !is_unwritten {
+            return attempt.await;
+        }
+        let mut attempt = std::pin::pin!(attempt);
+        if let Ok(result) = tokio::time::timeout(UNWRITTEN_FOR, attempt.as_mut()).await {
+            return result;
+        }
+        // What cannot be written now is written with the step's end.
+        let _ = self.shared.stream.lock().await.write().await;
+        attempt.await
+    }
+
     async fn begin_step(&self, index: u32, name: &str, has_effects: bool) -> Result<Begun, Held> {
         let mut stream = self.shared.stream.lock().await;
         let now = self.shared.clock.now();
@@ -321,8 +351,14 @@ impl Context {
             Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
             Next::Execute { attempt, unsettled } => {
                 self.looks(stream.job().state(), index, || format!("step {name}"), attempt)?;
-                // What is recorded so far is durable before anything new happens.
-                stream.write().await?;
+                rules::name(name)?;
+                rules::history(stream.job())?;
+                // What is recorded so far is durable before anything new happens. That the job has begun may come with
+                // its first step, if that is over soon.
+                let has_only_begun = !has_effects && stream.has_only_begun();
+                if !has_only_begun {
+                    stream.write().await?;
+                }
                 if !self.may_act(stream.job().state()).map_err(|_| Held::Cancelled)? {
                     return Err(Held::Stop(Stop::Interrupted));
                 }
@@ -333,7 +369,7 @@ impl Context {
                         return Err(Held::Stop(Stop::Interrupted));
                     }
                 }
-                Ok(Begun::Execute { attempt, unsettled })
+                Ok(Begun::Execute { attempt, unsettled, is_unwritten: has_only_begun })
             }
         }
     }
@@ -349,41 +385,34 @@ impl Context {
         let mut stream = self.shared.stream.lock().await;
         let now = self.shared.clock.now();
         let name = name.to_owned();
+        let mut refused = false;
         let (code, message) = match result {
             Ok(value) => {
-                let ended = serde_json::to_value(value).map_err(|error| error.to_string()).and_then(|result| {
-                    let command = JobCommand::CompleteStep { index, name: name.clone(), result, at: now };
-                    stream.decide(command).map_err(|error| error.to_string())
-                });
-                match ended {
-                    Ok(()) => {
-                        self.learn(&stream, index);
-                        return Ok(());
-                    }
-                    Err(_) if !takes_records(stream.job().state()) => return Err(Stop::Interrupted),
-                    Err(problem) => ("STEP_RESULT_REFUSED".to_owned(), problem),
+                let Err((code, message)) = complete(&mut stream, index, &name, value, now) else {
+                    self.learn(&stream, index);
+                    return Ok(());
+                };
+                if !takes_records(stream.job().state()) {
+                    return Err(Stop::Interrupted);
                 }
+                refused = true;
+                (code, message)
             }
-            Err(StepError::Failed { code, message }) => (code.clone(), message.clone()),
+            Err(StepError::Failed { code, message }) => (Cow::Owned(code.clone()), message.clone()),
             Err(StepError::Cancelled) => return Ok(()),
         };
-        let refused = code == "STEP_RESULT_REFUSED";
         let delay = policy.delay_after(attempt, &code, self.shared.entropy.unit()).filter(|_| !refused);
         let retry_at = delay.map(|delay| now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::days(1)));
         let failure =
-            JobCommand::FailStep { index, name, code: code.clone(), message: message.clone(), retry_at, at: now };
+            JobCommand::FailStep { index, name, code: code.to_string(), message: message.clone(), retry_at, at: now };
         if stream.decide(failure).is_err() {
             return Err(Stop::Interrupted);
         }
         self.learn(&stream, index);
-        match retry_at {
-            Some(at) => Err(Stop::Wait(Wake::At(at))),
-            None if refused => Err(Stop::Fault(EngineError::Journal(JobError::OutOfStep {
-                command: "CompleteStep",
-                index,
-                found: message,
-            }))),
-            None => Ok(()),
+        match (retry_at, code) {
+            (Some(at), _) => Err(Stop::Wait(Wake::At(at))),
+            (None, Cow::Borrowed(code)) if refused => Err(Stop::Fault(EngineError::Broken { code, message })),
+            _ => Ok(()),
         }
     }
 
@@ -394,6 +423,21 @@ impl Context {
             Ok(false) => Held::Stop(Stop::Interrupted),
         }
     }
+}
+
+/// Records a step's result, or says why it cannot be.
+fn complete<T: Serialize>(
+    stream: &mut JobStream,
+    index: u32,
+    name: &str,
+    value: &T,
+    at: DateTime<Utc>,
+) -> Result<(), (Cow<'static, str>, String)> {
+    let result =
+        serde_json::to_value(value).map_err(|error| (Cow::Borrowed("STEP_RESULT_REFUSED"), error.to_string()))?;
+    stream
+        .decide(JobCommand::CompleteStep { index, name: name.to_owned(), result, at })
+        .map_err(|error| (Cow::Borrowed(error.code()), error.to_string()))
 }
 
 fn takes_records(state: JobState) -> bool {
@@ -412,7 +456,7 @@ fn read_recorded<T: DeserializeOwned>(recorded: Result<Value, domain::job::StepF
 
 enum Begun {
     Recorded(Result<Value, domain::job::StepFailure>),
-    Execute { attempt: u32, unsettled: bool },
+    Execute { attempt: u32, unsettled: bool, is_unwritten: bool },
 }
 
 enum Held {

@@ -62,8 +62,15 @@ pub enum EngineError {
 
 impl EngineError {
     /// Every code.
-    pub const CODES: &'static [&'static str] =
-        &["ENGINE_STORE", "ENGINE_JOURNAL", "ENGINE_NO_SUCH_JOB", "ENGINE_UNKNOWN_WORKFLOW", "WORKFLOW_STALLED"];
+    pub const CODES: &'static [&'static str] = &[
+        "ENGINE_STORE",
+        "ENGINE_JOURNAL",
+        "ENGINE_NO_SUCH_JOB",
+        "ENGINE_UNKNOWN_WORKFLOW",
+        "WORKFLOW_STALLED",
+        "WORKFLOW_PANICKED",
+        "JOB_HISTORY_TOO_LONG",
+    ];
 
     /// A stable code.
     #[must_use]

@@ -12,7 +12,7 @@ use domain::clock::Clock;
 use domain::decide::Decide;
 use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, RequestId, derive};
-use domain::job::{Job, JobCommand, JobState, Origin, Wake};
+use domain::job::{Job, JobCommand, JobState, LARGEST_VALUE, Origin, Wake};
 use domain::metadata::Metadata;
 use futures_util::future::try_join_all;
 use serde_json::Value;
@@ -241,13 +241,16 @@ impl Runner {
             Ended::Astray => {
                 let seconds = LONGEST_FOREIGN_WAIT.as_secs();
                 let message = format!("the code waited for {seconds} s for something that its context does not know");
-                return Err(EngineError::Broken { code: "WORKFLOW_STALLED", message });
+                self.break_off(&mut stream, "WORKFLOW_STALLED", message)?;
             }
             Ended::Stopped(stops) => {
                 for stop in stops {
                     match stop {
                         Stop::Wait(wake) => wakes.push(wake),
                         Stop::Interrupted | Stop::Beyond(_) => {}
+                        Stop::Fault(EngineError::Broken { code, message }) => {
+                            self.break_off(&mut stream, code, message)?;
+                        }
                         Stop::Fault(error) => return Err(error),
                         Stop::Diverged(divergence) => {
                             let at = self.clock.now();
@@ -262,6 +265,16 @@ impl Runner {
             JobState::Running | JobState::Cancelling => Ok(Activation::Waits { wakes, started }),
             state => Ok(Activation::Settled { state, started }),
         }
+    }
+
+    /// Ends the job because its code breaks the rules; what it did until then is recorded with that.
+    fn break_off(&self, stream: &mut JobStream, code: &'static str, message: String) -> Result<(), EngineError> {
+        // Somebody may have ended it.
+        if !stream.job().state().is_over() {
+            tracing::error!(job.id = %stream.job_id(), code, message, "the job ends, as its code breaks the rules");
+            stream.decide(JobCommand::Fail { code: code.to_owned(), message, at: self.clock.now() })?;
+        }
+        Ok(())
     }
 
     /// Their streams are there before the parent says so, and their ids follow from the parent's: a crash between the
@@ -294,7 +307,15 @@ impl Runner {
             return Ok(Vec::new());
         }
         // What others wrote meanwhile, such as a cancellation, counts before the end does.
-        stream.write().await?;
+        if let (Ok(value), JobState::Running) = (&result, stream.job().state())
+            && fits(value)
+        {
+            if stream.write_with(JobCommand::Complete { result: value.clone(), at }).await? {
+                return Ok(Vec::new());
+            }
+        } else {
+            stream.write().await?;
+        }
         let command = match (result, stream.job().state()) {
             (_, JobState::Cancelling) => JobCommand::FinishCancel { at },
             (_, state) if state != JobState::Running => return Ok(Vec::new()),
@@ -337,6 +358,15 @@ impl Runner {
 /// The job that goes on where a job with a long history stops.
 pub(crate) fn continuation_of(job_id: JobId) -> JobId {
     JobId::from_uuid(derive(&["continued", &job_id.to_string()]))
+}
+
+/// Whether a result may be kept; how large it is, is only looked at where it may matter.
+fn fits(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => text.len() < LARGEST_VALUE / 8,
+        _ => serde_json::to_string(value).is_ok_and(|text| text.len() <= LARGEST_VALUE),
+    }
 }
 
 /// The request that makes a job: derived from its id, with the id's time in front, by which the log's index is ordered.

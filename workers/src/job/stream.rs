@@ -124,6 +124,12 @@ impl JobStream {
         &self.provenance
     }
 
+    /// Whose stream it is.
+    #[must_use]
+    pub const fn job_id(&self) -> JobId {
+        self.job_id
+    }
+
     /// The sequence of the last event that is written.
     #[must_use]
     pub const fn sequence(&self) -> i64 {
@@ -163,6 +169,32 @@ impl JobStream {
             }
         }
         Ok(())
+    }
+
+    /// Whether all that is not written yet is that the job has begun.
+    pub(super) fn has_only_begun(&self) -> bool {
+        matches!(self.events.as_slice(), [JobEvent::JobStarted { .. }])
+    }
+
+    /// Writes what was decided together with `last`. When others wrote meanwhile, their events count first: `false`, and
+    /// `last` is not decided.
+    pub(super) async fn write_with(&mut self, last: JobCommand) -> Result<bool, EngineError> {
+        self.decide(last)?;
+        match self.repository.append(self.request()?).await {
+            Ok(appended) => {
+                self.sequence = appended.last_sequence;
+                self.last_position = appended.last_position;
+                self.events.clear();
+                self.unwritten.clear();
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => {
+                self.unwritten.pop();
+                self.decide_again().await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes in what others wrote; says whether there was something.

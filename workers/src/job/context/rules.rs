@@ -1,0 +1,60 @@
+//! What no workflow's code may do: call a step a novel, let a history grow without end, or ask without end.
+
+use domain::job::{Job, LONGEST_HISTORY};
+
+use super::super::error::{EngineError, WorkflowError};
+use super::Context;
+
+/// Longest name of a step, in characters.
+const LONGEST_NAME: usize = 200;
+/// Code that asks its context more often in one activation, without anything new being recorded, goes round in a circle.
+pub(super) const MOST_QUESTIONS: u32 = 1_000_000;
+/// A history this many times longer than it should be ends its job.
+const PATIENCE: u32 = 2;
+
+pub(super) fn endless() -> EngineError {
+    let message = "the code asks its context without end, and records nothing".to_owned();
+    EngineError::Broken { code: "WORKFLOW_STALLED", message }
+}
+
+pub(super) fn name(name: &str) -> Result<(), EngineError> {
+    let length = name.chars().count();
+    if length <= LONGEST_NAME {
+        return Ok(());
+    }
+    let message = format!("a step's name is {length} characters long; at most {LONGEST_NAME} are allowed");
+    Err(EngineError::Broken { code: "JOB_TEXT_TOO_LONG", message })
+}
+
+/// Whether anything may be added to the job's history.
+pub(super) fn history(job: &Job) -> Result<(), EngineError> {
+    let (length, most) = (job.journal().events(), LONGEST_HISTORY * PATIENCE);
+    if length < most {
+        return Ok(());
+    }
+    let message = format!(
+        "the history has {length} events, and the code has no safe point at which a new job could go on in its place"
+    );
+    Err(EngineError::Broken { code: "JOB_HISTORY_TOO_LONG", message })
+}
+
+impl Context {
+    /// Whether the history is so long that the job should go on as a new one, at the next place where it can.
+    pub async fn continue_as_new_suggested(&self) -> bool {
+        self.shared.stream.lock().await.job().journal().events() >= LONGEST_HISTORY
+    }
+
+    /// A place at which nothing is under way and `input` says all that the code has to remember. When the history is
+    /// long, a new job of the same workflow goes on from here with `input`; else the code just goes on.
+    ///
+    /// The answer depends on how long the history is when the code comes here for the first time; in a replay of a longer
+    /// history it would come earlier, so it is asked only where nothing more is recorded.
+    pub async fn safe_point(&self, input: impl serde::Serialize) -> Result<(), WorkflowError> {
+        let is_long = {
+            let stream = self.shared.stream.lock().await;
+            let journal = stream.job().journal();
+            journal.events() >= LONGEST_HISTORY && journal.edge() <= self.index()
+        };
+        if is_long { self.continue_as_new(input) } else { Ok(()) }
+    }
+}
