@@ -9,10 +9,11 @@ use projections::{Log, Projections, catalogue};
 use prometheus::Registry;
 use sqlx::PgPool;
 use store::command_queue::CommandQueue;
+use store::engine_settings::{self, EngineSettings};
 use store::repository::DEFAULT_SHARD;
 use store::vault::Vault;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::platform::Gateway;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub vault: Vault,
     pub time: Time,
     pub registry: Registry,
+    /// How much is done at a time, as it is set now.
+    pub settings: watch::Receiver<Arc<EngineSettings>>,
     pub name: String,
 }
 
@@ -133,7 +136,19 @@ async fn share(start: Start<'_>, stages: &mut Stages) -> Result<Shared, Failure>
     let projections = follow(&pool, &core, &queue, stages);
     let registry = Registry::new();
     measure(&registry, &pool, &core, &queue, &time, stages)?;
-    Ok(Shared { pool, core, queue, projections, vault, time, registry, name })
+    let settings = follow_settings(&pool, stages);
+    Ok(Shared { pool, core, queue, projections, vault, time, registry, settings, name })
+}
+
+fn follow_settings(pool: &PgPool, stages: &mut Stages) -> watch::Receiver<Arc<EngineSettings>> {
+    let stop = CancellationToken::new();
+    let (settings, following) = engine_settings::follow(pool.clone(), stop.clone());
+    let following = tokio::spawn(following);
+    stages.started("engine settings", METRICS_LIMIT, async move {
+        stop.cancel();
+        let _ = following.await;
+    });
+    settings
 }
 
 fn measure(
@@ -201,6 +216,7 @@ fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages
         entropy: Arc::new(SystemEntropy),
         repository: shared.core.repository(),
         wakeup: shared.core.wakeup.clone(),
+        settings: shared.settings.clone(),
         workflows: workers::job::Registry::default(),
     };
     let workers = Supervisor::start(settings, parts);

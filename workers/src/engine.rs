@@ -9,13 +9,16 @@ use domain::ids::{SecretId, UserId};
 use sqlx::PgPool;
 use store::command_bus::CommandBus;
 use store::command_queue::CommandQueue;
+use store::engine_settings::EngineSettings;
 use store::repository::EventRepository;
 use store::vault::Vault;
 use store::wakeup::Wakeup;
 use store::writer::Writer;
+use tokio::sync::watch;
 
 use crate::account_lock::AccountLocks;
 use crate::acquaintances::Recorded;
+use crate::budget::Budget;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::fault::Fault;
@@ -39,6 +42,8 @@ pub struct WorkerParts {
     /// Where jobs are recorded.
     pub repository: Arc<dyn EventRepository>,
     pub wakeup: Wakeup,
+    /// How much is done at a time.
+    pub settings: watch::Receiver<Arc<EngineSettings>>,
     /// Workflows beside the product's own.
     pub workflows: Registry,
 }
@@ -63,7 +68,7 @@ impl Sessions for SealedSessions {
 
 impl Engine {
     pub(crate) fn new(config: WorkerConfig, parts: WorkerParts) -> Self {
-        let WorkerParts { pool, bus, queue, vault, platform, clock, entropy, .. } = parts;
+        let WorkerParts { pool, bus, queue, vault, platform, clock, entropy, settings, .. } = parts;
         let hands = Hands {
             bus,
             platform,
@@ -75,6 +80,7 @@ impl Engine {
             gate: Gate::default(),
             doubts: Doubts::default(),
             accounts: AccountLocks::default(),
+            budget: Budget::new(settings),
         };
         Self { pool, queue, vault, hands: Arc::new(hands) }
     }

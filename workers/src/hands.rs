@@ -14,6 +14,7 @@ use store::command_bus::CommandBus;
 
 use crate::account_lock::AccountLocks;
 use crate::acquaintances::Acquaintances;
+use crate::budget::Budget;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::fault::Fault;
@@ -40,6 +41,7 @@ pub(crate) struct Hands {
     pub(crate) gate: Gate,
     pub(crate) doubts: Doubts,
     pub(crate) accounts: AccountLocks,
+    pub(crate) budget: Budget,
 }
 
 impl Hands {

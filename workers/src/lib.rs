@@ -7,6 +7,7 @@ mod action;
 mod answer;
 mod backoff;
 mod change_jobs;
+mod budget;
 mod config;
 mod connection_test;
 mod dispatch;

@@ -55,6 +55,7 @@ impl<'a> Link<'a> {
         Attempt: Fn(Call, SessionId) -> Attempted + Send + Sync,
         Attempted: Future<Output = Result<T, PlatformError>> + Send,
     {
+        self.hands.budget.take().await;
         let call = self.hands.call(self.account);
         let fetch = || async { Ok::<_, PlatformError>(Some(self.session.blob.clone())) };
         with_session(self.platform(), call, &self.session.id, fetch, |session| attempt(call, session)).await

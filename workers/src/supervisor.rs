@@ -93,14 +93,13 @@ impl WorkerHandle {
 
 /// The desk of the durable jobs of this process's partitions.
 fn open_desk(engine: &Engine, parts: WorkerParts, leases: Arc<PartitionLeases>) -> Desk {
-    let WorkerParts { pool, writer, clock, entropy, repository, wakeup, workflows, .. } = parts;
+    let WorkerParts { pool, writer, clock, entropy, repository, wakeup, workflows, settings, .. } = parts;
     let registry = workflow::registry(&engine.hands).and(workflows);
     let runner = Runner::new(Arc::clone(&repository), registry, Arc::clone(&clock), Arc::clone(&entropy));
-    let (_, limits) = tokio::sync::watch::channel(Arc::default());
     let WorkerConfig { name, drain_limit, .. } = engine.hands.config.clone();
     let config = DeskConfig { drain_limit, ..DeskConfig::named(name) };
     let live = Arc::new(ReadModelSource(pool));
-    Desk::start(config, DeskParts { runner, repository, wakeup, live, clock, entropy, writer, leases, limits })
+    Desk::start(config, DeskParts { runner, repository, wakeup, live, clock, entropy, writer, leases, settings })
 }
 
 /// Looks after the partitions of this process.

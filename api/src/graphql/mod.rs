@@ -13,6 +13,7 @@ mod campaign;
 mod connection;
 mod counters;
 mod document;
+mod engine_settings;
 mod error;
 mod event;
 mod global_id;

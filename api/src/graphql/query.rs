@@ -14,6 +14,7 @@ use super::audit::{AuditEntry, AuditFilter, AuditKey};
 use super::bot::Bot;
 use super::campaign::{Campaign, CampaignRun};
 use super::connection::{Cursor, List, PageArguments, TotalCount};
+use super::engine_settings::{self, EngineSettings};
 use super::error::{admin, caller, coded, fault, restricted_caller, services};
 use super::global_id::{self, Kind};
 use super::in_doubt::{self, InDoubtAction};
@@ -103,6 +104,11 @@ impl Query {
     ) -> Result<SchedulePreview> {
         caller(ctx)?;
         SchedulePreview::of(ctx, schedule, campaign_id.as_ref(), first)
+    }
+
+    /// How much the engine does at a time; for administrators.
+    async fn engine_settings(&self, ctx: &Context<'_>) -> Result<EngineSettings> {
+        engine_settings::shown(ctx).await
     }
 
     /// All users by their names; for administrators.

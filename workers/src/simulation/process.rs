@@ -20,6 +20,7 @@ use super::interrupt::Awaits;
 use super::repository::FaultyRepository;
 use crate::account_lock::AccountLocks;
 use crate::acquaintances::Strangers;
+use crate::budget::Budget;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::errand::Errand;
@@ -87,6 +88,7 @@ impl Process {
             gate: Gate::default(),
             doubts: Doubts::default(),
             accounts: AccountLocks::default(),
+            budget: Budget::default(),
         });
         let registry = workflow::registry(&hands);
         let runner = Runner::new(repository, registry, common.clock.clone(), common.entropy.clone());

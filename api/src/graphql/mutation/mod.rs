@@ -14,6 +14,8 @@ mod user;
 
 use async_graphql::MergedObject;
 
+use super::engine_settings::EngineSettingsMutation;
+
 /// Everything that can be changed. Each mutation takes one `input` and gives what it changed, or `userErrors`.
 #[derive(Default, MergedObject)]
 pub struct Mutation(
@@ -27,4 +29,5 @@ pub struct Mutation(
     job::JobMutation,
     job_bulk::JobBulkMutation,
     in_doubt::InDoubtMutation,
+    EngineSettingsMutation,
 );

@@ -1,6 +1,5 @@
 //! The engine under load: store, desk and workflows as in the product, with nothing else on the database.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,13 +14,14 @@ use projections::{Log, Projections, catalogue};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::command_queue::CommandQueue;
+use store::engine_settings::EngineSettings;
 use store::lease::PartitionLeases;
 use store::repository::DEFAULT_SHARD;
 use store::tap::{Commit, Pick, Wanted};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use workers::job::desk::{Desk, DeskConfig, DeskHandle, DeskLimits, DeskParts, LogSource};
+use workers::job::desk::{Desk, DeskConfig, DeskHandle, DeskParts, LogSource};
 use workers::job::{Context, NewJob, Provenance, Registry, Runner, Workflow};
 
 use super::super::workbench::failed;
@@ -34,7 +34,7 @@ use crate::failure::{Exit, Failure};
 const BOTS: usize = 256;
 const BATCH: usize = 500;
 /// Jobs that run at a time.
-const RUNNING: usize = 512;
+const RUNNING: u32 = 512;
 /// No load takes longer.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
@@ -71,9 +71,9 @@ impl Scene {
         let clock = Arc::new(MovedClock(AtomicI64::new(0)));
         let (repository, entropy) = (core.repository(), Arc::new(SystemEntropy));
         let runner = Runner::new(Arc::clone(&repository), workflows(), clock.clone(), entropy.clone());
-        let limits =
-            DeskLimits { max_running: RUNNING, max_running_per_bot: RUNNING, paused: false, bots: HashMap::new() };
-        let (_, limits) = tokio::sync::watch::channel(Arc::new(limits));
+        let settings =
+            EngineSettings { max_running: RUNNING, max_running_per_bot: RUNNING, ..EngineSettings::default() };
+        let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
         let parts = DeskParts {
             runner,
             repository,
@@ -83,7 +83,7 @@ impl Scene {
             entropy,
             writer: core.writer.clone(),
             leases,
-            limits,
+            settings,
         };
         let desk = Desk::start(DeskConfig::named("bench"), parts);
         let bots = (0..BOTS).map(|_| BotId::of(UserId::from_uuid(SystemEntropy.uuid()))).collect();

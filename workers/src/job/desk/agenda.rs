@@ -73,6 +73,8 @@ struct Slot {
     phase: Phase,
     /// When it became ready.
     since: i64,
+    /// A person waits for it.
+    is_urgent: bool,
 }
 
 struct Running {
@@ -204,8 +206,8 @@ impl Agenda {
         self.jobs.contains_key(&job)
     }
 
-    /// A live job of a partition that is held; known ones are only made due sooner.
-    pub fn add(&mut self, job: JobId, bot: BotId, due: i64, now: i64) {
+    /// A live job of a partition that is held; known ones are only made due sooner. `is_urgent`: a person waits for it.
+    pub fn add(&mut self, job: JobId, bot: BotId, is_urgent: bool, due: i64, now: i64) {
         if !self.holds(partition_of(bot)) {
             return;
         }
@@ -215,14 +217,14 @@ impl Agenda {
             }
             return;
         }
-        self.jobs.insert(job, Slot { bot, due: NEVER, phase: Phase::Parked, since: now });
+        self.jobs.insert(job, Slot { bot, due: NEVER, phase: Phase::Parked, since: now, is_urgent });
         self.put(job, due, now);
     }
 
     /// A job that was just made; nothing is heard of one that is known.
     pub fn add_new(&mut self, job: JobId, bot: BotId, now: i64) {
         if !self.jobs.contains_key(&job) {
-            self.add(job, bot, now, now);
+            self.add(job, bot, false, now, now);
         }
     }
 
@@ -298,9 +300,9 @@ impl Agenda {
             return;
         }
         slot.phase = Phase::Ready;
-        let bot = slot.bot;
+        let (bot, is_urgent) = (slot.bot, slot.is_urgent);
         let line = self.lines.entry(bot).or_default();
-        line.push(job);
+        line.push(job, is_urgent);
         if line.enter_ring() {
             self.ring.push_back(bot);
         }
@@ -363,7 +365,11 @@ impl Agenda {
             line.begin();
             tenure.running += 1;
             let epoch = tenure.epoch;
-            self.ring.push_back(bot);
+            if line.spend(self.limits.weight(bot)) {
+                self.ring.push_front(bot);
+            } else {
+                self.ring.push_back(bot);
+            }
             return Some(self.start(job, bot, epoch, attention(job)));
         }
         None

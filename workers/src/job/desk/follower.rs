@@ -45,6 +45,23 @@ fn revives(event_type: &str) -> bool {
 #[derive(Deserialize)]
 struct Created {
     bot_id: BotId,
+    origin: Origin,
+}
+
+#[derive(Deserialize)]
+struct Origin {
+    kind: String,
+}
+
+impl Created {
+    fn of(payload: &str) -> Option<Self> {
+        serde_json::from_str(payload).ok()
+    }
+
+    /// A person asked for it and waits.
+    fn is_urgent(&self) -> bool {
+        matches!(self.origin.kind.as_str(), "PERSON" | "FORKED")
+    }
 }
 
 struct Follower {
@@ -186,9 +203,9 @@ impl Follower {
             let Ok(job) = aggregate_id.parse::<JobId>() else { continue };
             match payload {
                 Some(payload) => {
-                    let Ok(Created { bot_id }) = serde_json::from_str(&payload) else { continue };
+                    let Some(created) = Created::of(&payload) else { continue };
                     if !agenda.knows(job) {
-                        agenda.add(job, bot_id, now, now);
+                        agenda.add(job, created.bot_id, created.is_urgent(), now, now);
                         if !correlation_id.is_nil() {
                             agenda.seed(job, Seed { payload: payload.into_boxed_str(), event_id, correlation_id });
                         }
@@ -209,11 +226,11 @@ impl Follower {
         while let Some(&job) = self.revived.last() {
             let first = self.shared.parts.repository.raw_stream(Job::TYPE, &job.to_string(), 0, 1).await?;
             self.revived.pop();
-            let created = first.first().and_then(|raw| serde_json::from_str::<Created>(&raw.payload).ok());
-            if let Some(Created { bot_id }) = created {
+            let created = first.first().and_then(|raw| Created::of(&raw.payload));
+            if let Some(created) = created {
                 let now = self.shared.now();
                 let mut agenda = self.shared.agenda();
-                agenda.add(job, bot_id, now, now);
+                agenda.add(job, created.bot_id, true, now, now);
                 agenda.ask_children(job, Children::All);
             }
         }
@@ -236,12 +253,12 @@ impl Follower {
                 agenda.hold(*partition, epoch);
             }
             for job in &live.jobs {
-                agenda.add(job.job_id, job.bot_id, job.due_at.map_or(now, micros), now);
+                agenda.add(job.job_id, job.bot_id, false, job.due_at.map_or(now, micros), now);
                 agenda.ask_children(job.job_id, Children::All);
             }
             for (job, bot) in &missed {
                 match bot {
-                    Some(bot) => agenda.add(*job, *bot, now, now),
+                    Some(bot) => agenda.add(*job, *bot, false, now, now),
                     None => drop(agenda.poke(*job, now)),
                 }
                 agenda.ask_children(*job, Children::All);
@@ -266,7 +283,7 @@ impl Follower {
             for event in page.iter().filter(|event| event.aggregate_type == Job::TYPE) {
                 let Ok(job) = event.aggregate_id.parse::<JobId>() else { continue };
                 let bot = if event.event_type == "JobCreated" {
-                    serde_json::from_str::<Created>(&event.payload).ok().map(|created| created.bot_id)
+                    Created::of(&event.payload).map(|created| created.bot_id)
                 } else {
                     None
                 };
@@ -280,7 +297,7 @@ impl Follower {
         }
         for job in revived {
             let first = self.shared.parts.repository.raw_stream(Job::TYPE, &job.to_string(), 0, 1).await?;
-            let created = first.first().and_then(|raw| serde_json::from_str::<Created>(&raw.payload).ok());
+            let created = first.first().and_then(|raw| Created::of(&raw.payload));
             missed.extend(created.map(|created| (job, Some(created.bot_id))));
         }
         Ok(missed)

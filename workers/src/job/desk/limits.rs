@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use domain::ids::BotId;
+use store::engine_settings::EngineSettings;
 
 /// Why a job that is due does not run yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,12 +35,20 @@ impl Held {
 }
 
 /// What differs for one bot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BotLimits {
     /// `None`: as for all.
     pub max_running: Option<usize>,
+    /// How many jobs it may begin when it is its turn.
+    pub weight: u32,
     /// None of its jobs is taken up.
     pub paused: bool,
+}
+
+impl Default for BotLimits {
+    fn default() -> Self {
+        Self { max_running: None, weight: 1, paused: false }
+    }
 }
 
 /// How much runs at a time.
@@ -56,11 +65,37 @@ pub struct DeskLimits {
 
 impl Default for DeskLimits {
     fn default() -> Self {
-        Self { max_running: 512, max_running_per_bot: 64, paused: false, bots: HashMap::new() }
+        Self::of(&EngineSettings::default())
     }
 }
 
 impl DeskLimits {
+    /// What `settings` mean for a desk.
+    #[must_use]
+    pub fn of(settings: &EngineSettings) -> Self {
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let bots = settings.bots.iter().map(|(bot, own)| {
+            let limits = BotLimits {
+                max_running: own.max_running.map(size),
+                weight: own.weight.unwrap_or(1).max(1),
+                paused: own.paused.is_some(),
+            };
+            (*bot, limits)
+        });
+        Self {
+            max_running: size(settings.max_running),
+            max_running_per_bot: size(settings.max_running_per_bot),
+            paused: settings.paused.is_some(),
+            bots: bots.collect(),
+        }
+    }
+
+    /// How many jobs a bot may begin when it is its turn.
+    #[must_use]
+    pub fn weight(&self, bot: BotId) -> u32 {
+        self.bots.get(&bot).map_or(1, |own| own.weight)
+    }
+
     /// Why a bot of which `running` jobs run may not begin another.
     #[must_use]
     pub fn holds_back(&self, bot: BotId, running: usize) -> Option<Held> {

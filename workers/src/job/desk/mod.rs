@@ -22,6 +22,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
 use domain::entropy::Entropy;
+use store::engine_settings::EngineSettings;
 use store::lease::PartitionLeases;
 use store::repository::EventRepository;
 use store::wakeup::Wakeup;
@@ -85,7 +86,7 @@ pub struct DeskParts {
     pub entropy: Arc<dyn Entropy>,
     pub writer: Writer,
     pub leases: Arc<PartitionLeases>,
-    pub limits: watched::Receiver<Arc<DeskLimits>>,
+    pub settings: watched::Receiver<Arc<EngineSettings>>,
 }
 
 struct Shared {
@@ -133,18 +134,19 @@ impl Shared {
 
     /// Makes ready what is due and starts what may run, for as long as the desk is open.
     async fn keep_time(self: Arc<Self>) {
-        let mut limits = self.parts.limits.clone();
+        let mut settings = self.parts.settings.clone();
+        let mut is_settled = false;
         loop {
-            let known = limits.borrow_and_update().clone();
-            self.agenda().set_limits(known);
+            let limits = DeskLimits::of(&settings.borrow_and_update());
+            self.agenda().set_limits(Arc::new(limits));
             self.turn_clock().await;
             tokio::select! {
                 () = self.closing.cancelled() => return,
                 () = self.sooner.notified() => {}
                 () = tokio::time::sleep(self.pause()) => {}
-                changed = limits.changed() => if changed.is_err() {
+                changed = settings.changed(), if !is_settled => if changed.is_err() {
                     // Nobody can change them any more.
-                    tokio::time::sleep(LONGEST_PAUSE).await;
+                    is_settled = true;
                 }
             }
         }

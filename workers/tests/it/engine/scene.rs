@@ -70,7 +70,9 @@ pub struct Node {
     pub queue: CommandQueue,
     pub repository: Arc<dyn EventRepository>,
     wakeup: Wakeup,
+    settings: tokio::sync::watch::Receiver<Arc<store::engine_settings::EngineSettings>>,
     tasks: TaskTracker,
+    _stop: tokio_util::sync::DropGuard,
 }
 
 impl Node {
@@ -83,7 +85,11 @@ impl Node {
             PostgresRepository::start(pool.clone(), writer.clone(), wakeup.clone(), &RepositoryConfig::default());
         let repository: Arc<dyn EventRepository> = Arc::new(repository);
         let bus = CommandBus::new(Arc::clone(&repository), None);
-        Self { writer, bus, queue: CommandQueue::new(pool.clone()), repository, wakeup, tasks }
+        let stop = CancellationToken::new();
+        let (settings, following) = store::engine_settings::follow(pool.clone(), stop.clone());
+        tasks.spawn(following);
+        let queue = CommandQueue::new(pool.clone());
+        Self { writer, bus, queue, repository, wakeup, settings, tasks, _stop: stop.drop_guard() }
     }
 }
 
@@ -600,6 +606,7 @@ pub fn parts(pool: &PgPool, node: &Node, vault: &Vault, url: &str, clock: Arc<Te
         entropy: Arc::new(TestEntropy),
         repository: Arc::clone(&node.repository),
         wakeup: node.wakeup.clone(),
+        settings: node.settings.clone(),
         workflows: workers::job::Registry::default(),
     }
 }
