@@ -25,6 +25,8 @@ pub struct WorkerConfig {
     pub work_limit: Duration,
     /// How long running commands may go on after a stop was asked for.
     pub drain_limit: Duration,
+    /// How long a workflow's code may keep a thread before its job ends.
+    pub stall_limit: Duration,
     /// How long after an unknown outcome a "not done" of the platform is believed: longer than any call can be under
     /// way at the gateway.
     pub settle_time: Duration,
@@ -62,6 +64,7 @@ impl WorkerConfig {
             call_limit: Duration::from_secs(120),
             work_limit: Duration::from_secs(900),
             drain_limit: Duration::from_secs(30),
+            stall_limit: Duration::from_secs(10),
             settle_time: Duration::from_secs(240),
             settle_reads: 8,
             session_lifetime: TimeDelta::days(90),

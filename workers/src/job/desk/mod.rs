@@ -12,6 +12,8 @@ mod line;
 mod live;
 mod status;
 mod tenure;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod watchdog;
 

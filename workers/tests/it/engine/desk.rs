@@ -115,18 +115,18 @@ fn registry(tally: &Arc<Tally>) -> Registry {
 }
 
 /// Makes jobs as a process would that runs none.
-struct Office<'a> {
+pub struct Office<'a> {
     world: &'a World,
     runner: Runner,
 }
 
 impl<'a> Office<'a> {
-    fn new(world: &'a World) -> Self {
+    pub fn new(world: &'a World) -> Self {
         let (repository, clock) = (Arc::clone(&world.office.repository), world.clock.clone());
         Self { world, runner: Runner::new(repository, Registry::default(), clock, Arc::new(TestEntropy)) }
     }
 
-    async fn create(&self, bot: BotId, workflow: &str, input: Value) -> JobId {
+    pub async fn create(&self, bot: BotId, workflow: &str, input: Value) -> JobId {
         let job = JobId::from_uuid(TestEntropy.uuid());
         let id = job.uuid();
         let actor = Actor::System("test".to_owned());
@@ -135,32 +135,32 @@ impl<'a> Office<'a> {
         job
     }
 
-    async fn ask(&self, job: JobId, command: JobCommand) {
+    pub async fn ask(&self, job: JobId, command: JobCommand) {
         let request = RequestId::from_uuid(TestEntropy.uuid());
         let metadata = Metadata::root(request, Actor::System("test".to_owned()), self.world.now());
         self.world.office.bus.execute::<Job>(&job.to_string(), command, &metadata).await.expect("the job takes it");
     }
 
-    async fn job(&self, job: JobId) -> Arc<Job> {
+    pub async fn job(&self, job: JobId) -> Arc<Job> {
         self.world.office.bus.load::<Job>(&job.to_string()).await.expect("it loads").state
     }
 
-    async fn reaches(&self, job: JobId, state: JobState) {
+    pub async fn reaches(&self, job: JobId, state: JobState) {
         until(state.as_str(), || async { Some(self.job(job).await).filter(|job| job.state() == state) }).await;
     }
 
-    async fn last(&self, job: JobId) -> Value {
+    pub async fn last(&self, job: JobId) -> Value {
         let events = self.world.office.repository.stream("Job", &job.to_string(), 0, 10_000).await.expect("it reads");
         events.last().expect("it has events").payload.clone()
     }
 
-    async fn history(&self, job: JobId) -> Vec<String> {
+    pub async fn history(&self, job: JobId) -> Vec<String> {
         let events = self.world.office.repository.stream("Job", &job.to_string(), 0, 10_000).await.expect("it reads");
         events.into_iter().map(|event| event.event_type).collect()
     }
 }
 
-fn bot() -> BotId {
+pub fn bot() -> BotId {
     BotId::of(UserId::from_uuid(TestEntropy.uuid()))
 }
 

@@ -4,6 +4,7 @@
 mod crash;
 mod desk;
 mod errands;
+mod desk_trouble;
 mod flow;
 mod login;
 mod modules;
