@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::registry;
 use crate::account_lock::AccountLocks;
 use crate::acquaintances::Strangers;
+use crate::budget::Budget;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
 use crate::fault::Fault;
@@ -72,6 +73,7 @@ pub fn replayable() -> Result<Registry, GatewayConfigError> {
         gate: Gate::default(),
         doubts: Doubts::default(),
         accounts: AccountLocks::default(),
+        budget: Budget::default(),
     };
     Ok(registry(&Arc::new(hands)))
 }

@@ -161,7 +161,7 @@ fn partition_that_is_closed_begins_nothing_and_is_quiet_when_nothing_runs() {
 #[test]
 fn first_event_is_kept_until_something_else_is_heard() {
     let mut agenda = agenda(limits(10, 10));
-    let seed = || Seed { payload: "{}".into(), correlation_id: job(9).uuid() };
+    let seed = || Seed { payload: "{}".into(), event_id: job(8).uuid(), correlation_id: job(9).uuid() };
     for number in 1..=2 {
         agenda.add(job(number), bot("a"), false, 0, 0);
         agenda.seed(job(number), seed());
