@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::JobId;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::agenda::Outcome;
 use super::lane::Lane;
+use crate::job::stream::Provenance;
 
 /// The part of the limit after which it is looked again.
 const LOOKS: u32 = 10;
@@ -24,6 +26,8 @@ pub(super) async fn watch(shared: Arc<Shared>) {
     // stopped and continued finds nobody guilty.
     let mut seen: HashMap<u64, Duration> = HashMap::new();
     let mut looked_at = Instant::now();
+    // Not on the threads of a lane, which may be the next to be left behind.
+    let mut endings = JoinSet::new();
     loop {
         tokio::select! {
             () = shared.closing.cancelled() => return,
@@ -37,21 +41,30 @@ pub(super) async fn watch(shared: Arc<Shared>) {
             let running = agenda.running().filter(|(_, _, attention)| long(attention.polled_for()));
             running.map(|(job, ticket, _)| (job, ticket)).collect()
         };
+        while endings.try_join_next().is_some() {}
         seen.retain(|ticket, _| polled.iter().any(|(_, other)| other == ticket));
         for (job, ticket) in polled {
             let length = seen.entry(ticket).or_default();
             *length += passed;
             if *length >= shared.config.stall_limit {
                 seen.remove(&ticket);
-                shared.isolate(job, ticket);
+                if let Some(provenance) = shared.isolate(job, ticket) {
+                    let message = format!(
+                        "the code did not give its thread back for {} ms",
+                        shared.config.stall_limit.as_millis()
+                    );
+                    let shared = Arc::clone(&shared);
+                    endings.spawn(async move { shared.end_stalled(job, message, provenance).await });
+                }
             }
         }
     }
 }
 
 impl Shared {
-    /// Leaves the job's thread behind, and runs everything else of that lane in a new one.
-    fn isolate(self: &Arc<Self>, job: JobId, ticket: u64) {
+    /// Leaves the job's thread behind, and runs everything else of that lane in a new one. Says as whom the job's end is to
+    /// be written.
+    fn isolate(self: &Arc<Self>, job: JobId, ticket: u64) -> Option<Provenance> {
         tracing::error!(job.id = %job, code = "WORKFLOW_STALLED",
             "a workflow's code does not give its thread back; its job ends, and the thread is lost until the restart");
         let now = self.now();
@@ -63,7 +76,7 @@ impl Shared {
         };
         let provenance = {
             let mut agenda = self.agenda();
-            let Some(provenance) = agenda.epoch_of(job).map(|epoch| self.provenance(job, epoch)) else { return };
+            let provenance = agenda.epoch_of(job).map(|epoch| self.provenance(job, epoch));
             let mut taken = Vec::new();
             for (other, other_ticket, attention) in agenda.running() {
                 // One that is being polled comes back by itself when its lane is shut down.
@@ -82,12 +95,6 @@ impl Shared {
             runtime.shutdown_background();
         }
         self.pump();
-        let shared = Arc::clone(self);
-        let ending = async move {
-            let limit = shared.config.stall_limit;
-            let message = format!("the code did not give its thread back for {} ms", limit.as_millis());
-            shared.end_stalled(job, message, provenance).await;
-        };
-        self.lane().handle().spawn(ending);
+        provenance
     }
 }
