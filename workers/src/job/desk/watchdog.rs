@@ -68,11 +68,16 @@ impl Shared {
         tracing::error!(job.id = %job, code = "WORKFLOW_STALLED",
             "a workflow's code does not give its thread back; its job ends, and the thread is lost until the restart");
         let now = self.now();
-        let (old, number) = {
+        let number = self.agenda().running().find(|(_, other, _)| *other == ticket).map(|(.., seen)| seen.lane)?;
+        let old = {
             let mut lane = self.lane();
-            let number = lane.number;
-            let next = Lane::open(number + 1, self.config.threads);
-            (std::mem::replace(&mut *lane, next).take(), number)
+            // Another of its threads may have been left behind before.
+            if lane.number == number {
+                let next = Lane::open(number + 1, self.config.threads);
+                std::mem::replace(&mut *lane, next).take()
+            } else {
+                None
+            }
         };
         let provenance = {
             let mut agenda = self.agenda();
