@@ -189,7 +189,7 @@ fn ignored_tests_say_why() {
 #[test]
 fn makefile_has_every_promised_target() {
     let makefile = fs::read_to_string(source::top().join("Makefile")).expect("the Makefile is there");
-    for target in ["up", "test", "check", "bench", "demo", "schema", "help"] {
+    for target in ["up", "test", "check", "bench", "chaos", "demo", "schema", "help"] {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target} is missing");
     }
 }
