@@ -68,7 +68,8 @@ pub(crate) async fn read<T>(
         Gatekeeping::Open(link) => link,
         Gatekeeping::Closed(not_now) => return Ok(not_now.into()),
     };
-    match what(&Reading { errand, link: &link, bot: &bot, run, scheme }).await {
+    // What is read differs by source and module; on the heap it does not make every run's future larger.
+    match Box::pin(what(&Reading { errand, link: &link, bot: &bot, run, scheme })).await {
         Ok(done) => Ok(Answer::Done(done)),
         Err(Broken::NotNow(not_now)) => Ok(not_now.into()),
         Err(Broken::Failed(error)) => failed(errand, scheme, error).await,

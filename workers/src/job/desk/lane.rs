@@ -13,7 +13,13 @@ pub(super) struct Lane {
 impl Lane {
     /// Opens a lane. Without room for threads the jobs share those of everything else.
     pub fn open(number: u64, threads: usize) -> Self {
-        let built = Builder::new_multi_thread().worker_threads(threads).thread_name("job").enable_all().build();
+        // A workflow with its steps and their calls is one deep future.
+        let built = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("job")
+            .thread_stack_size(8 << 20)
+            .enable_all()
+            .build();
         match built {
             Ok(runtime) => Self { number, handle: runtime.handle().clone(), runtime: Some(runtime) },
             Err(error) => {
