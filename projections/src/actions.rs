@@ -151,6 +151,10 @@ impl Projection for Actions {
         &["actions"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         match &event.event {
             AnyEvent::Bot(bot_id, change) => fold::apply(db, *bot_id, &event.stored, change).await,

@@ -24,7 +24,8 @@ pub(crate) struct Origin {
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub origin: Origin,
-    decoded: Result<LogEvent, Unreadable>,
+    /// `None`: the projection does not read events of such aggregates.
+    decoded: Option<Result<LogEvent, Unreadable>>,
 }
 
 /// Why an event does not read.
@@ -48,7 +49,19 @@ impl From<StoredEvent> for Incoming {
             Ok(event) => Ok(LogEvent { stored, event }),
             Err(error) => Err(Unreadable { code: error.code(), reason: ProjectionError::from(error).reason() }),
         };
-        Self { origin, decoded }
+        Self { origin, decoded: Some(decoded) }
+    }
+}
+
+impl Incoming {
+    /// The event as `projection` takes it.
+    pub(crate) fn of(raw: RawEvent, projection: &dyn Projection) -> Self {
+        let reads = projection.reads();
+        if reads.is_empty() || reads.contains(&raw.aggregate_type.as_str()) {
+            return Self::from(raw);
+        }
+        let RawEvent { shard, position, aggregate_type, aggregate_id, sequence, event_type, .. } = raw;
+        Self { origin: Origin { shard, position, aggregate_type, aggregate_id, sequence, event_type }, decoded: None }
     }
 }
 
@@ -64,7 +77,10 @@ impl From<RawEvent> for Incoming {
         };
         match StoredEvent::try_from(raw) {
             Ok(stored) => Self::from(stored),
-            Err(error) => Self { origin, decoded: Err(Unreadable { code: error.code(), reason: error.to_string() }) },
+            Err(error) => {
+                let unreadable = Unreadable { code: error.code(), reason: error.to_string() };
+                Self { origin, decoded: Some(Err(unreadable)) }
+            }
         }
     }
 }
@@ -77,8 +93,9 @@ impl Incoming {
         projection: &dyn Projection,
     ) -> Result<(), ProjectionError> {
         let event = match &self.decoded {
-            Ok(event) => event,
-            Err(Unreadable { code, reason }) => {
+            None => return Ok(()),
+            Some(Ok(event)) => event,
+            Some(Err(Unreadable { code, reason })) => {
                 return Err(ProjectionError::Unreadable { code, reason: reason.clone() });
             }
         };
@@ -128,8 +145,12 @@ async fn apply_together(
     shard: i32,
     events: &[Incoming],
 ) -> Result<bool, ProjectionError> {
-    let decoded: Vec<_> = events.iter().filter_map(|event| event.decoded.as_ref().ok()).collect();
-    if decoded.len() < events.len() || !parked::streams_among(db, projection.name(), shard, events).await?.is_empty() {
+    let read: Vec<_> = events.iter().filter_map(|event| event.decoded.as_ref()).collect();
+    if read.is_empty() {
+        return Ok(true);
+    }
+    let decoded: Vec<_> = read.iter().filter_map(|event| event.as_ref().ok()).collect();
+    if decoded.len() < read.len() || !parked::streams_among(db, projection.name(), shard, events).await?.is_empty() {
         return Ok(false);
     }
     let mut savepoint = db.begin().await?;

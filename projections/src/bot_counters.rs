@@ -101,6 +101,10 @@ impl Projection for BotCounters {
         &["bot_counters", "bot_counters_open"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         let AnyEvent::Bot(bot_id, change) = &event.event else { return Ok(()) };
         let place = |kind: ActionKind, local_day: NaiveDate| Place {

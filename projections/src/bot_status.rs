@@ -125,6 +125,10 @@ impl Projection for BotStatuses {
         &["bot_status"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         match &event.event {
             AnyEvent::Bot(bot_id, change) => {

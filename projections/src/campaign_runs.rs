@@ -53,6 +53,10 @@ impl Projection for CampaignRuns {
         &["campaign_runs"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         let AnyEvent::Bot(bot_id, change) = &event.event else { return Ok(()) };
         let stored = &event.stored;

@@ -69,6 +69,10 @@ impl Projection for CampaignSchedules {
         &["campaign_schedules", "campaign_schedules_bots"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot", "Campaign"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         match &event.event {
             AnyEvent::Bot(bot_id, change) => match runs_after(change) {

@@ -44,6 +44,10 @@ impl Projection for Campaigns {
         &["campaigns"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Campaign"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         let AnyEvent::Campaign(campaign_id, change) = &event.event else { return Ok(()) };
         let at = event.stored.recorded_at;

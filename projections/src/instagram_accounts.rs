@@ -50,6 +50,10 @@ impl Projection for InstagramAccounts {
         &["instagram_accounts"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         let AnyEvent::Bot(bot_id, change) = &event.event else { return Ok(()) };
         let user_id = bot_id.owner();

@@ -185,6 +185,10 @@ impl Projection for Jobs {
         &["jobs"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Job"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         self.apply_all(db, &[event]).await
     }

@@ -54,6 +54,11 @@ pub trait Projection: Send + Sync + 'static {
     /// The tables that are its own.
     fn tables(&self) -> &'static [&'static str];
 
+    /// The types of the aggregates whose events it folds; nothing else is parsed for it or handed to it. All when empty.
+    fn reads(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What its rows are.
     fn kind(&self) -> Kind {
         Kind::ReadModel

@@ -330,7 +330,7 @@ async fn apply_next(
     target: i64,
 ) -> Result<Checkpoint, ProjectionError> {
     let wanted = BATCH.min(target - at.position);
-    let events = in_order(at, events::after(&mut *db, shard, at.position, wanted).await?)?;
+    let events = in_order(at, events::after(&mut *db, shard, at.position, wanted).await?, projection)?;
     if events.is_empty() {
         let reason = "it is missing from the log".to_owned();
         return Err(store::StoreError::Corrupt { shard, position: at.position + 1, reason }.into());

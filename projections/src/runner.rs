@@ -125,7 +125,7 @@ impl Runner {
             if events.is_empty() {
                 return Ok(at.position);
             }
-            at = match self.apply(at, &in_order(at, events)?).await? {
+            at = match self.apply(at, &in_order(at, events, self.projection.as_ref())?).await? {
                 Applied::To(to) => to,
                 Applied::Elsewhere => self.prepare().await?,
             };
@@ -173,7 +173,9 @@ impl Runner {
                 LogReader::new(Arc::clone(&self.log.repository), &self.log.wakeup, self.log.shard, at.position);
             self.go_on();
             loop {
-                let events = self.next(&mut reader, at).await?;
+                let events = reader.next_raw(BATCH).await?;
+                let events: Vec<_> =
+                    events.into_iter().map(|raw| Incoming::of(raw, self.projection.as_ref())).collect();
                 match self.apply(at, &events).await? {
                     Applied::To(to) => at = to,
                     Applied::Elsewhere => break,
@@ -188,21 +190,6 @@ impl Runner {
         let before = self.state.send_replace(RunnerState::Following);
         if matches!(before, RunnerState::Failing { .. } | RunnerState::Superseded) {
             tracing::info!(projection = self.projection.name(), "the projection goes on");
-        }
-    }
-
-    /// The next events. One that does not parse must not stop the others, so it is read again as it is.
-    async fn next(&self, reader: &mut LogReader, at: Checkpoint) -> Result<Vec<Incoming>, ProjectionError> {
-        match reader.next(BATCH).await {
-            Ok(events) => Ok(events.into_iter().map(Incoming::from).collect()),
-            Err(StoreError::Corrupt { .. }) => {
-                let events = self.log.repository.raw_read(self.log.shard, at.position, BATCH).await?;
-                let events = in_order(at, events)?;
-                let position = at.position + i64::try_from(events.len()).unwrap_or(0);
-                *reader = LogReader::new(Arc::clone(&self.log.repository), &self.log.wakeup, self.log.shard, position);
-                Ok(events)
-            }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -273,12 +260,16 @@ async fn limit(db: &mut PgConnection) -> Result<(), ProjectionError> {
 }
 
 /// `events` as they follow the checkpoint; a gap is a damaged log, and no projection goes on over it.
-pub(crate) fn in_order(at: Checkpoint, events: Vec<store::event::RawEvent>) -> Result<Vec<Incoming>, ProjectionError> {
+pub(crate) fn in_order(
+    at: Checkpoint,
+    events: Vec<store::event::RawEvent>,
+    projection: &dyn Projection,
+) -> Result<Vec<Incoming>, ProjectionError> {
     for (expected, event) in (at.position + 1..).zip(&events) {
         if event.position != expected {
             let reason = "it is missing from the log".to_owned();
             return Err(StoreError::Corrupt { shard: event.shard, position: expected, reason }.into());
         }
     }
-    Ok(events.into_iter().map(Incoming::from).collect())
+    Ok(events.into_iter().map(|raw| Incoming::of(raw, projection)).collect())
 }

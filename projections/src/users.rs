@@ -44,6 +44,10 @@ impl Projection for Users {
         &["users"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["User"]
+    }
+
     async fn apply(&self, db: &mut PgConnection, event: &LogEvent) -> Result<(), ProjectionError> {
         let AnyEvent::User(user_id, change) = &event.event else { return Ok(()) };
         let at = event.stored.recorded_at;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::error::StoreError;
-use crate::event::StoredEvent;
+use crate::event::{RawEvent, StoredEvent};
 use crate::repository::EventRepository;
 use crate::wakeup::Wakeup;
 
@@ -45,9 +45,20 @@ impl LogReader {
         self.position
     }
 
-    /// Up to `limit` next events, or none when there are none yet.
+    /// Up to `limit` next events, or none when there are none yet. After one that does not parse, [`Self::read_raw`] goes on.
     pub async fn read(&mut self, limit: i64) -> Result<Vec<StoredEvent>, StoreError> {
-        let events = self.repository.read(self.shard, self.position, limit).await?;
+        let before = self.position;
+        let events = self.read_raw(limit).await?;
+        let parsed: Result<Vec<_>, _> = events.into_iter().map(StoredEvent::try_from).collect();
+        if parsed.is_err() {
+            self.position = before;
+        }
+        parsed
+    }
+
+    /// The same, as they are stored: whoever needs only some of them parses only those.
+    pub async fn read_raw(&mut self, limit: i64) -> Result<Vec<RawEvent>, StoreError> {
+        let events = self.repository.raw_read(self.shard, self.position, limit).await?;
         for (expected, event) in (self.position + 1..).zip(&events) {
             if event.position != expected {
                 return Err(StoreError::Corrupt {
@@ -67,6 +78,18 @@ impl LogReader {
     pub async fn next(&mut self, limit: i64) -> Result<Vec<StoredEvent>, StoreError> {
         loop {
             let events = self.read(limit).await?;
+            if !events.is_empty() {
+                self.poll = SHORTEST_POLL;
+                return Ok(events);
+            }
+            self.wait().await;
+        }
+    }
+
+    /// [`Self::next`], as they are stored. Can be dropped at any time.
+    pub async fn next_raw(&mut self, limit: i64) -> Result<Vec<RawEvent>, StoreError> {
+        loop {
+            let events = self.read_raw(limit).await?;
             if !events.is_empty() {
                 self.poll = SHORTEST_POLL;
                 return Ok(events);

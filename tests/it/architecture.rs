@@ -193,3 +193,15 @@ fn makefile_has_every_promised_target() {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target} is missing");
     }
 }
+
+#[test]
+fn every_migration_has_a_version_of_its_own() {
+    let folder = fs::read_dir(source::top().join("migrations")).expect("the migrations are there");
+    let names = folder.map(|entry| entry.expect("it reads").file_name().to_string_lossy().into_owned());
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for name in names.filter(|name| name.ends_with(".sql")) {
+        let version = name.split('_').next().unwrap_or_default().to_owned();
+        let earlier = files.insert(version, name.clone());
+        assert_eq!(earlier, None, "it has the version of {name}");
+    }
+}

@@ -38,6 +38,10 @@ impl Projection for Accounts {
         &[]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     fn kind(&self) -> Kind {
         Kind::Reactor
     }

@@ -50,6 +50,10 @@ impl Projection for Automation {
         &[]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Bot"]
+    }
+
     fn kind(&self) -> Kind {
         Kind::Reactor
     }

@@ -57,6 +57,10 @@ impl Projection for CampaignDue {
         &["campaign_due_jobs"]
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["Campaign", "Job"]
+    }
+
     fn kind(&self) -> Kind {
         Kind::Reactor
     }

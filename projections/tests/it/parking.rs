@@ -163,3 +163,14 @@ async fn stream_that_changes_a_lost_row_is_parked_and_a_retry_stops_where_it_mus
     let retried = parked::retry(world.pool(), &Actions, 0, "Bot", &life.id()).await.expect("it runs");
     assert_eq!((retried.applied, retried.left), (0, 3));
 }
+
+#[tokio::test]
+async fn what_a_projection_does_not_read_cannot_park_anything_in_it() {
+    let world = World::create().await;
+    world.append_raw("Bot", "nobody", "Nonsense", &json!({})).await;
+    world.append_raw("Job", "nothing", "Nonsense", &json!({})).await;
+    assert_eq!(world.runner(projections::users::Users).catch_up().await.expect("it goes on"), 2);
+    assert_eq!(world.value::<i64>("SELECT count(*) FROM projection_parked").await, 0);
+    world.runner(projections::jobs::Jobs).catch_up().await.expect("it goes on");
+    assert_eq!(world.value::<i64>("SELECT count(*) FROM projection_parked").await, 1);
+}
