@@ -9,7 +9,8 @@ use crate::support::service::folder;
 fn books_balance_after_a_dozen_faults() {
     let folder = folder();
     let data_dir = folder.path().join("data");
-    let arguments = ["chaos", "--json", "--faults", "12", "--bots", "2", "--seed", "7", "--timeout", "400", "--data-dir"];
+    let arguments =
+        ["chaos", "--json", "--faults", "12", "--bots", "2", "--seed", "7", "--timeout", "400", "--data-dir"];
     let mut arguments: Vec<&str> = arguments.to_vec();
     let data_dir = data_dir.display().to_string();
     arguments.push(&data_dir);

@@ -97,7 +97,7 @@ fn open_desk(engine: &Engine, parts: WorkerParts, leases: Arc<PartitionLeases>) 
     let registry = workflow::registry(&engine.hands).and(workflows);
     let runner = Runner::new(Arc::clone(&repository), registry, Arc::clone(&clock), Arc::clone(&entropy));
     let WorkerConfig { name, drain_limit, stall_limit, .. } = engine.hands.config.clone();
-    let config = DeskConfig { drain_limit, stall_limit, ..DeskConfig::named(name) };
+    let config = DeskConfig { stall_limit, drain_limit, ..DeskConfig::named(name) };
     let live = Arc::new(ReadModelSource(pool));
     Desk::start(config, DeskParts { runner, repository, wakeup, live, clock, entropy, writer, leases, settings })
 }

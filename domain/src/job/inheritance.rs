@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_under_way_cannot_be_forked_after() {
         let begun = JobEvent::StepStarted { index: 0, name: "like".to_owned(), attempt: 1, at: at() };
-        let error = before(&[begun.clone()], 1).unwrap_err();
+        let error = before(std::slice::from_ref(&begun), 1).unwrap_err();
         assert_eq!(error.code(), "JOB_UNDER_WAY");
         assert_eq!(before(&[begun], 0).unwrap(), []);
     }

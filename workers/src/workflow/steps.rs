@@ -122,7 +122,8 @@ impl Steps {
         let bot_id = bot_id.ok_or_else(|| StepError::failed("JOB_WITHOUT_BOT", "the job has no bot"))?;
         let errand = Errand::of_step(Arc::clone(&self.hands), bot_id, id, &provenance);
         let _turn = self.hands.accounts.turn(bot_id).await;
-        work(errand).await.map_err(|fault| {
+        // On the heap: it is large, and many of these are inside each other.
+        Box::pin(work(errand)).await.map_err(|fault| {
             tracing::warn!(code = fault.code(), error = &fault as &dyn std::error::Error, "a step broke off");
             StepError::failed(fault.code(), fault.to_string())
         })

@@ -201,21 +201,18 @@ impl Follower {
         let mut agenda = self.shared.agenda();
         for News { aggregate_id, event_type, event_id, correlation_id, payload, .. } in news {
             let Ok(job) = aggregate_id.parse::<JobId>() else { continue };
-            match payload {
-                Some(payload) => {
-                    let Some(created) = Created::of(&payload) else { continue };
-                    if !agenda.knows(job) {
-                        agenda.add(job, created.bot_id, created.is_urgent(), now, now);
-                        if !correlation_id.is_nil() {
-                            agenda.seed(job, Seed { payload: payload.into_boxed_str(), event_id, correlation_id });
-                        }
-                    }
+            let Some(payload) = payload else {
+                agenda.ask_children(job, Children::All);
+                if !agenda.poke(job, now) && revives(&event_type) {
+                    self.revived.push(job);
                 }
-                None => {
-                    agenda.ask_children(job, Children::All);
-                    if !agenda.poke(job, now) && revives(&event_type) {
-                        self.revived.push(job);
-                    }
+                continue;
+            };
+            let Some(created) = Created::of(&payload) else { continue };
+            if !agenda.knows(job) {
+                agenda.add(job, created.bot_id, created.is_urgent(), now, now);
+                if !correlation_id.is_nil() {
+                    agenda.seed(job, Seed { payload: payload.into_boxed_str(), event_id, correlation_id });
                 }
             }
         }

@@ -32,11 +32,10 @@ impl Line {
 
     /// Urgent ones first, and after some of them one of the others.
     pub fn pop(&mut self) -> Option<JobId> {
-        if self.favours < MOST_FAVOURS || self.ready.is_empty() {
-            if let Some(job) = self.urgent.pop_front() {
-                self.favours += 1;
-                return Some(job);
-            }
+        let may_favour = self.favours < MOST_FAVOURS || self.ready.is_empty();
+        if let Some(job) = may_favour.then(|| self.urgent.pop_front()).flatten() {
+            self.favours += 1;
+            return Some(job);
         }
         self.favours = 0;
         self.ready.pop_front()

@@ -3,8 +3,8 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod desk;
-mod errands;
 mod desk_trouble;
+mod errands;
 mod flow;
 mod login;
 mod modules;
