@@ -1,15 +1,22 @@
 //! JSON bodies: their type, their size and their shape, each refused with its own code.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::problem::Problem;
 use crate::code::Code;
 
 /// The largest body that is read.
 const LARGEST: usize = 256 * 1024;
+/// How much of a body that is too large is taken, and for how long.
+const MOST_DISCARDED: usize = 64 * 1024 * 1024;
+const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 
 /// A JSON body of the right shape.
 pub struct JsonBody<T>(pub T);
@@ -19,7 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        let bytes = to_bytes(request.into_body(), LARGEST).await.map_err(|_| {
+        let bytes = read(request.into_body()).await.ok_or_else(|| {
             let message = format!("the body is larger than {LARGEST} bytes, or ended early");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, message)
         })?;
@@ -32,6 +39,33 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             };
             Problem::new(status, code, format!("the body does not read: {}", without_values(&error)))
         })
+    }
+}
+
+/// The whole body, unless it is too large. Of one that is, the rest is taken and thrown away, so that a client that is
+/// still sending reads the answer instead of finding its connection cut.
+async fn read(body: Body) -> Option<Vec<u8>> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.ok()?;
+        if bytes.len() + chunk.len() > LARGEST {
+            // What is larger still, or slow, is cut off after all.
+            let _ = timeout(DISCARD_LIMIT, discard(chunks)).await;
+            return None;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Some(bytes)
+}
+
+async fn discard(mut chunks: BodyDataStream) {
+    let mut seen = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        seen += chunk.len();
+        if seen > MOST_DISCARDED {
+            return;
+        }
     }
 }
 

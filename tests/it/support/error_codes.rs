@@ -1,5 +1,5 @@
 //! The codes of every error, read from the source: what each `fn code` (or the `codes!` that writes one) can
-//! answer, and what failures are made with.
+//! answer, what lists of codes hold, and what failures are made with.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,9 @@ pub fn of(files: &[SourceFile]) -> BTreeMap<String, String> {
             .into_iter()
             .flat_map(|start| code.match_indices(start))
             .map(|(at, _)| body(&code[at..]));
+        let lists = code.match_indices("const CODES: ").map(|(at, _)| list(&code[at..]));
         let failures = code.match_indices("Failure::new(").map(|(at, _)| first_argument(&code[at..]));
-        for part in answers.chain(failures) {
+        for part in answers.chain(lists).chain(failures) {
             for word in literals(part).filter(|word| is_code(word)) {
                 codes.insert(word.to_owned(), file.path.clone());
             }
@@ -37,6 +38,11 @@ fn body(text: &str) -> &str {
         }
     }
     &text[start..]
+}
+
+/// To the end of the list.
+fn list(text: &str) -> &str {
+    text.split_once("];").map_or("", |(list, _)| list)
 }
 
 fn first_argument(text: &str) -> &str {

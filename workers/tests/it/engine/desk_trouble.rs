@@ -42,8 +42,9 @@ fn silent() -> Workflow {
     Workflow::new("silent", |ctx: Context, beats: bool| async move {
         let policy = RetryPolicy { heartbeat: Some(Duration::from_millis(400)), ..RetryPolicy::once() };
         let work = move |step: StepContext| async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(100));
             for _ in 0..8 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                ticks.tick().await;
                 if beats {
                     step.heartbeat();
                 }
