@@ -101,7 +101,7 @@ async fn check_clock(config: &Config) -> Result<(), Failure> {
     let url = format!("{}/sandbox", url.trim_end_matches('/'));
     let answer = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build();
     let answer = match answer {
-        Ok(client) => client.get(url).send().await.map_err(|error| error.without_url()),
+        Ok(client) => client.get(url).send().await.map_err(reqwest::Error::without_url),
         Err(error) => Err(error),
     };
     let answer = answer.map_err(|error| refused("whether gateway_url is a sandbox cannot be seen").caused_by(error))?;

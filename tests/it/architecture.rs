@@ -197,9 +197,10 @@ fn makefile_has_every_promised_target() {
 #[test]
 fn every_migration_has_a_version_of_its_own() {
     let folder = fs::read_dir(source::top().join("migrations")).expect("the migrations are there");
-    let names = folder.map(|entry| entry.expect("it reads").file_name().to_string_lossy().into_owned());
+    let paths = folder.map(|entry| entry.expect("it reads").path());
     let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for name in names.filter(|name| name.ends_with(".sql")) {
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "sql")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let version = name.split('_').next().unwrap_or_default().to_owned();
         let earlier = files.insert(version, name.clone());
         assert_eq!(earlier, None, "it has the version of {name}");

@@ -159,6 +159,7 @@ impl EngineSettingsMutation {
 
 /// A change that may be made.
 #[derive(Default)]
+#[expect(clippy::option_option, reason = "left as it is, taken away, or set")]
 struct Change {
     max_running: Option<u32>,
     max_running_per_bot: Option<u32>,

@@ -28,6 +28,7 @@ use crate::deps::Services;
 use crate::http::Problem;
 
 /// Anything with a global id.
+#[expect(clippy::large_enum_variant, reason = "there is one for each answer, and the interface takes no boxes")]
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "Global id."))]
 pub enum Node {

@@ -52,10 +52,10 @@ async fn a_change_takes_the_jobs_that_can_take_it_and_is_begun_once() {
     let ids: Vec<&Value> = [&none, &older, &begun].map(|operation| &operation["id"]).to_vec();
     let listed = list["jobBulkOperations"]["nodes"].as_array().expect("a list");
     assert_eq!(listed.iter().map(|node| &node["id"]).collect::<Vec<_>>(), ids);
-    let node = "query($id: ID!) { node(id: $id) { ... on JobBulkOperation { total } } }";
+    let by_id = "query($id: ID!) { node(id: $id) { ... on JobBulkOperation { total } } }";
     let id = json!({ "id": begun["id"] });
-    assert_eq!(person.client.query(node, id.clone()).await["node"]["total"], 2);
-    assert_eq!(tom.client.query(node, id).await["node"], json!(null));
+    assert_eq!(person.client.query(by_id, id.clone()).await["node"]["total"], 2);
+    assert_eq!(tom.client.query(by_id, id).await["node"], json!(null));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,8 +180,8 @@ struct Counted {
     doubted: i64,
     found_done: i64,
     found_undone: i64,
-    counted: i64,
-    counted_reserved: i64,
+    read_performed: i64,
+    read_reserved: i64,
 }
 
 async fn of_bot(scene: &Scene, bot: &Bot) -> Result<Vec<Line>, Failure> {
@@ -202,15 +202,15 @@ async fn of_bot(scene: &Scene, bot: &Bot) -> Result<Vec<Line>, Failure> {
                 count(*) FILTER (WHERE event_type = 'ActionInDoubt') AS doubted,
                 count(*) FILTER (WHERE event_type = 'ActionReconciled' AND settlement = 'PERFORMED') AS found_done,
                 count(*) FILTER (WHERE event_type = 'ActionReconciled' AND settlement <> 'PERFORMED') AS found_undone,
-                COALESCE(max(counted.performed), 0) AS counted,
-                COALESCE(max(counted.reserved), 0) AS counted_reserved
+                COALESCE(max(counted.performed), 0) AS read_performed,
+                COALESCE(max(counted.reserved), 0) AS read_reserved
            FROM told LEFT JOIN counted ON counted.kind = told.kind
           WHERE event_type <> 'ActionKindBlocked'
           GROUP BY told.kind
           ORDER BY told.kind",
     )
-    .bind(bot.bot_id.to_string())
-    .bind(bot.bot_id)
+    .bind(bot.id.to_string())
+    .bind(bot.id)
     .fetch_all(scene.pool())
     .await
     .map_err(failed)?;
@@ -234,8 +234,8 @@ fn line(bot: &Bot, counted: Counted, ledger: &Value) -> Line {
         reconciled,
         in_doubt,
         open: counted.reserved - counted.performed - counted.refused - counted.failed - counted.doubted,
-        counted: counted.counted,
-        counted_reserved: counted.counted_reserved,
+        counted: counted.read_performed,
+        counted_reserved: counted.read_reserved,
         ledger: count(ours().filter(|entry| entry["outcome"] != "REFUSED").count()),
         duplicates: count(ours().filter(|entry| entry["duplicate"] == true).count()),
         found_done: counted.found_done,

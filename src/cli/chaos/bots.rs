@@ -18,7 +18,7 @@ const TARGETS: u32 = 3;
 
 /// A bot, and its user's way to the API.
 pub struct Bot {
-    pub bot_id: Uuid,
+    pub id: Uuid,
     pub account: String,
     client: Client,
 }
@@ -62,12 +62,12 @@ async fn bring_on_one(scene: &Scene, play: &Play, account: &str, world: &Value) 
         client.must("setCampaignSchedule", schedule, "campaign { id }").await?;
     }
     enable(&client, play).await?;
-    let bot_id = sqlx::query_scalar("SELECT user_id FROM users WHERE username = $1")
+    let id = sqlx::query_scalar("SELECT user_id FROM users WHERE username = $1")
         .bind(&username)
         .fetch_one(scene.pool())
         .await
         .map_err(store::StoreError::from)?;
-    Ok(Bot { bot_id, account: account.to_owned(), client })
+    Ok(Bot { id, account: account.to_owned(), client })
 }
 
 /// Both steps. On a fast clock ten minutes are short: what comes too late is asked again.

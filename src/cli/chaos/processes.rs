@@ -51,14 +51,11 @@ impl Recipe {
             });
             serde_json::from_str::<Value>(&line).ok().filter(|said| said.get("error").is_none())
         };
-        match timeout(READY_LIMIT, ready).await.ok().flatten() {
-            Some(ready) => Ok(Process { recipe: self.clone(), child, ready }),
-            None => {
-                let message = format!("`reprise {}` did not become ready", self.arguments.join(" "));
-                Err(Failure::new("CHAOS_PROCESS", Exit::Software, message)
-                    .hint(format!("its log is {}", self.log.display())))
-            }
+        if let Some(ready) = timeout(READY_LIMIT, ready).await.ok().flatten() {
+            return Ok(Process { recipe: self.clone(), child, ready });
         }
+        let message = format!("`reprise {}` did not become ready", self.arguments.join(" "));
+        Err(Failure::new("CHAOS_PROCESS", Exit::Software, message).hint(format!("its log is {}", self.log.display())))
     }
 
     fn spawn(&self) -> Result<Child, Failure> {

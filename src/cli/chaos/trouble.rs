@@ -16,7 +16,7 @@ const PAUSES: (u64, u64) = (150, 1_200);
 /// How long the database is away, in milliseconds.
 const OUTAGES: (u64, u64) = (0, 2_000);
 
-/// A stream of choices that follows from a seed (SplitMix64). Not for secrets.
+/// A stream of choices that follows from a seed (`SplitMix64`). Not for secrets.
 struct Choices(u64);
 
 impl Choices {

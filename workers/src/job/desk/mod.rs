@@ -141,7 +141,7 @@ impl Shared {
         loop {
             let limits = DeskLimits::of(&settings.borrow_and_update());
             self.agenda().set_limits(Arc::new(limits));
-            self.turn_clock().await;
+            self.turn_clock();
             tokio::select! {
                 () = self.closing.cancelled() => return,
                 () = self.sooner.notified() => {}
@@ -154,7 +154,7 @@ impl Shared {
         }
     }
 
-    async fn turn_clock(self: &Arc<Self>) {
+    fn turn_clock(self: &Arc<Self>) {
         let due = self.agenda().wake(self.now());
         self.planned.store(due.unwrap_or(agenda::NEVER), Ordering::Release);
         self.pump();

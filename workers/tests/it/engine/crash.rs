@@ -80,7 +80,14 @@ impl<'a> Case<'a> {
     }
 
     async fn is_settled(&self, world: &World) -> bool {
-        world.is_over(self.job).await
+        world.is_over(self.job).await || self.waits_for_another_try(world).await
+    }
+
+    /// It surely had no effect, and is tried again in minutes of the engine.
+    async fn waits_for_another_try(&self, world: &World) -> bool {
+        let history = world.history(self.job).await;
+        let [.., before, last] = &history[..] else { return false };
+        last.event_type == "TimerSet" && before.payload["result"]["outcome"] == "FAILED"
     }
 
     /// Nothing of it is open, and nothing waits to be tried again.

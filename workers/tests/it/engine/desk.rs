@@ -103,8 +103,8 @@ fn patient() -> Workflow {
 
 fn panicking() -> Workflow {
     Workflow::new("panicking", |_: Context, (): ()| async move {
-        let nobody: Option<u32> = None;
-        let somebody: u32 = nobody.expect("somebody");
+        let nobody: Vec<u32> = Vec::new();
+        let somebody: u32 = *nobody.first().expect("somebody");
         Ok::<u32, WorkflowError>(somebody)
     })
 }

@@ -205,9 +205,8 @@ impl World {
     /// Waits for the end of a job, and says how it ended: its result, or the name of its last event.
     pub async fn ended(&self, job: JobId) -> String {
         let over = until("the end of the job", || async { self.is_over(job).await.then_some(()) });
-        if tokio::time::timeout(PATIENCE / 2, over).await.is_err() {
-            panic!("waited in vain for the end of the job {job}: {:#?}", self.history(job).await);
-        }
+        let is_over = tokio::time::timeout(PATIENCE / 2, over).await.is_ok();
+        assert!(is_over, "waited in vain for the end of the job {job}: {:#?}", self.history(job).await);
         let last = self.history(job).await.pop().expect("it has a history");
         last.payload["result"].as_str().map_or(last.event_type, str::to_owned)
     }
