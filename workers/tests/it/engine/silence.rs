@@ -16,7 +16,9 @@ async fn like(world: &World, user: &User<'_>, plot: Plot) -> JobId {
 
 /// What a person should see of an action that was not carried out.
 async fn is_withdrawn(world: &World, job: JobId) {
-    assert_eq!(world.ended(job).await, "NOT_RUNNING");
+    // The job sees it by itself, unless the end of automation reaches it first.
+    let ended = world.ended(job).await;
+    assert!(["NOT_RUNNING", "JobCancelled"].contains(&ended.as_str()), "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
