@@ -23,7 +23,7 @@ use crate::output::{self, Output};
 /// recomputed. Passwords, sessions and keys are not in events; what people wrote and whom the bots met is.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Only this stream, such as Bot-<id>; may be given several times
+    /// Only this stream, such as Bot-ID; may be given several times
     #[arg(long, value_name = "STREAM")]
     stream: Vec<StreamName>,
     /// Only events after this position

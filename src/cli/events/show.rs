@@ -15,7 +15,7 @@ use crate::output::{self, Output};
 /// Shows one event with everything that is stored of it; with --json, its line of an export.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// A position of the log, or a stream and a sequence such as Bot-<id>@12
+    /// A position of the log, or a stream and a sequence such as Bot-ID@12
     event: String,
     #[command(flatten)]
     settings: SettingFlags,

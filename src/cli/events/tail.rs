@@ -22,7 +22,7 @@ pub struct Tail {
     /// Go on with those that come, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// Only this stream, such as Bot-<id>
+    /// Only this stream, such as Bot-ID
     #[arg(long, value_name = "STREAM")]
     stream: Option<StreamName>,
     #[command(flatten)]
