@@ -117,6 +117,12 @@ async fn settled(scene: &mut Scene, deadline: Instant) -> Result<(), Failure> {
     }
 }
 
+/// Waits until the first action has its outcome: only then there is something to disturb.
+pub async fn first_action(scene: &mut Scene, deadline: Instant) -> Result<(), Failure> {
+    let settled = "SELECT count(*)::bigint FROM actions WHERE status <> 'OPEN'";
+    wait(scene, deadline, "the first action", settled, |count| count > 0).await
+}
+
 async fn wait(
     scene: &mut Scene,
     deadline: Instant,

@@ -76,6 +76,7 @@ pub async fn run(command: ChaosCommand, output: Output) -> Result<ExitCode, Fail
     let played = async {
         let bots = bots::bring_on(&scene, &play).await?;
         output::note(format!("  {} bots are live, each with two campaigns that run again and again", bots.len()));
+        balance::first_action(&mut scene, play.deadline).await?;
         let counts = Trouble::new(seed).make(&mut scene, command.faults, output, play.deadline).await?;
         output::note("  nothing goes wrong any more; what is under way comes to its end");
         let balance = balance::of(&mut scene, &bots, play.deadline).await?;
