@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
 
-pub use anchored::AnchoredClock;
+pub use anchored::{Anchor, AnchoredClock};
 pub use scaled::{ClockError, FASTEST, ScaledClock};
 
 /// The machine's time. Only this module asks for it.

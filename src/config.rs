@@ -18,9 +18,10 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use layers::{Layers, Origin};
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use settings::{Fallback, SETTINGS, Setting};
+
+use crate::clock::Anchor;
 
 /// A value that never shows itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub struct Config {
     pub sandbox_listen: SocketAddr,
     pub clock_speed: f64,
     /// An instant, and the speed with which time has passed since.
-    pub sandbox_clock: Option<(DateTime<Utc>, f64)>,
+    pub sandbox_clock: Option<Anchor>,
     pub call_limit: Duration,
     pub lease: Duration,
     pub dry_run_waived: bool,

@@ -24,8 +24,8 @@ pub struct Time {
 impl Time {
     /// Only a process with a sandbox and a folder of its own can have days that pass faster.
     pub fn start(config: &Config, data_dir: Option<&DataDir>, stages: &mut Stages) -> Result<Self, Failure> {
-        if let Some((since, speed)) = config.sandbox_clock {
-            return Ok(Self { clock: Arc::new(AnchoredClock::new(since, speed)), scaled: None });
+        if let Some(anchor) = config.sandbox_clock {
+            return Ok(Self { clock: Arc::new(AnchoredClock::new(anchor)), scaled: None });
         }
         match data_dir {
             Some(data_dir) if config.gateway_url.is_none() => {

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 use workers::platform::sandbox::{Sandbox, SandboxConfig};
 
-use crate::clock::{AnchoredClock, FASTEST, SystemClock};
+use crate::clock::{Anchor, AnchoredClock, SystemClock};
 use crate::config::LogFormat;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -32,14 +31,8 @@ pub struct SandboxCommand {
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency_ms: u64,
     /// A fast clock that processes share: an instant and a speed, such as 2026-01-01T00:00:00Z*60
-    #[arg(long, value_name = "INSTANT*SPEED", value_parser = clock)]
-    clock: Option<(DateTime<Utc>, f64)>,
-}
-
-fn clock(text: &str) -> Result<(DateTime<Utc>, f64), String> {
-    let read = text.split_once('*').and_then(|(since, speed)| Some((since.parse().ok()?, speed.parse().ok()?)));
-    read.filter(|(_, speed)| (1.0..=FASTEST).contains(speed))
-        .ok_or_else(|| format!("it is not an instant, a star and a speed from 1 to {FASTEST}"))
+    #[arg(long, value_name = "INSTANT*SPEED")]
+    clock: Option<Anchor>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +48,7 @@ pub async fn run(command: SandboxCommand, output: Output) -> Result<ExitCode, Fa
         addr: command.listen,
         seed: command.seed,
         clock: match command.clock {
-            Some((since, speed)) => Arc::new(AnchoredClock::new(since, speed)),
+            Some(anchor) => Arc::new(AnchoredClock::new(anchor)),
             None => Arc::new(SystemClock::default()),
         },
         ledger_file: command.ledger,

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use nix::unistd::geteuid;
 
 use super::layers::{Layers, Origin};
 use super::{Config, ConfigError, LogFormat, Secret};
-use crate::clock::FASTEST;
+use crate::clock::{Anchor, FASTEST};
 
 const LEAST_CONNECTIONS: u32 = 4;
 const MOST_CONNECTIONS: u32 = 500;
@@ -107,17 +106,9 @@ fn database_url(texts: &Texts<'_>) -> Result<Option<Secret>, ConfigError> {
     Ok(Some(Secret::new(url.to_owned())))
 }
 
-/// `2026-01-01T00:00:00Z*60`.
-fn sandbox_clock(texts: &Texts<'_>) -> Result<Option<(DateTime<Utc>, f64)>, ConfigError> {
-    let Some(text) = texts.get("sandbox_clock") else { return Ok(None) };
-    let read = text.split_once('*').and_then(|(since, speed)| Some((since.parse().ok()?, speed.parse().ok()?)));
-    match read {
-        Some((since, speed)) if (1.0..=FASTEST).contains(&speed) => Ok(Some((since, speed))),
-        _ => {
-            let problem = format!("it is not an instant, a star and a speed from 1 to {FASTEST}");
-            Err(texts.invalid("sandbox_clock", problem))
-        }
-    }
+fn sandbox_clock(texts: &Texts<'_>) -> Result<Option<Anchor>, ConfigError> {
+    let read = texts.get("sandbox_clock").map(str::parse).transpose();
+    read.map_err(|problem: String| texts.invalid("sandbox_clock", problem))
 }
 
 /// Scheme and host, as browsers send them: no path, and http or https.
