@@ -17,6 +17,8 @@ use crate::cli::demo::client::get_json;
 use crate::failure::{Exit, Failure};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a job may stand still that could go on.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// One account and kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -65,7 +67,7 @@ pub struct Balance {
 /// Lets what is under way come to its end, switches the bots off, and reads all books.
 pub async fn of(scene: &mut Scene, bots: &[Bot], deadline: Instant) -> Result<Balance, Failure> {
     settled(scene, deadline).await?;
-    let stuck = stuck(scene.pool()).await?;
+    let stuck = stuck(scene).await?;
     for bot in bots {
         bot.switch_off().await?;
     }
@@ -148,17 +150,28 @@ fn late(deadline: Instant, what: &str) -> Result<(), Failure> {
         .hint("the folder is kept: look at the logs, and at the tables jobs and commands"))
 }
 
-/// Jobs that wait for nothing that anybody knows of, for longer than a look at them takes.
-async fn stuck(pool: &PgPool) -> Result<Vec<String>, Failure> {
-    sqlx::query_scalar(
-        "SELECT job_id::text || ' ' || state || ' ' || COALESCE(waiting_for, '')
+/// Jobs that need a person, wait for nothing that anybody knows of, or could go on and do not.
+async fn stuck(scene: &mut Scene) -> Result<Vec<String>, Failure> {
+    const IDLE: &str = "SELECT job_id::text || ' ' || state || ' ' || COALESCE(waiting_for, ''), last_sequence
            FROM jobs
           WHERE state = 'NEEDS_ATTENTION'
-             OR (state IN ('RUNNING', 'CANCELLING') AND waiting_for IS NULL AND wake_at IS NULL AND NOT runnable)",
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(failed)
+             OR (state IN ('PENDING', 'RUNNING', 'CANCELLING')
+                 AND (runnable OR wake_at <= $1 OR (waiting_for IS NULL AND wake_at IS NULL)))";
+    let until = Instant::now() + STUCK_AFTER;
+    let mut stuck: Option<BTreeMap<String, i64>> = None;
+    loop {
+        scene.revive_workers().await;
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as(IDLE).bind(scene.now()).fetch_all(scene.pool()).await.map_err(failed)?;
+        // Only who was like this in every look, at the same event, stands still.
+        let is_still = |job: &str, sequence: i64| stuck.as_ref().is_none_or(|it| it.get(job) == Some(&sequence));
+        let still: BTreeMap<String, i64> = rows.into_iter().filter(|(job, at)| is_still(job, *at)).collect();
+        if still.is_empty() || Instant::now() >= until {
+            return Ok(still.into_keys().collect());
+        }
+        stuck = Some(still);
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn states(pool: &PgPool) -> Result<BTreeMap<String, i64>, Failure> {

@@ -5,13 +5,15 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+use domain::clock::Clock;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use store::embedded::{EmbeddedConfig, EmbeddedPostgres};
 
 use super::Play;
 use super::processes::{Process, Recipe, log_in};
-use crate::clock::wall;
+use crate::clock::{Anchor, AnchoredClock, wall};
 use crate::config::{Config, Secret};
 use crate::failure::{Exit, Failure};
 
@@ -26,6 +28,7 @@ pub struct Scene {
     config: Config,
     postgres: Option<EmbeddedPostgres>,
     pool: PgPool,
+    clock: AnchoredClock,
     sandbox: Process,
     api: Option<Process>,
     workers: Vec<Option<Process>>,
@@ -48,7 +51,8 @@ impl Scene {
         config.key_file = folder.join("keys");
         let pool = pool(&postgres.url())?;
         store::migrate(&pool).await?;
-        let clock = format!("{}*{}", wall().to_rfc3339(), play.speed);
+        let anchor = Anchor { since: wall(), speed: play.speed };
+        let clock = format!("{}*{}", anchor.since.to_rfc3339(), anchor.speed);
         let sandbox = Recipe {
             arguments: words(&["sandbox", "--listen", "127.0.0.1:0", "--clock", &clock, "--ledger", "ledger.jsonl"]),
             variables: BTreeMap::new(),
@@ -72,7 +76,18 @@ impl Scene {
             workers.push(Some(recipe.start().await?));
         }
         let http = crate::cli::demo::client::plain()?;
-        Ok(Self { folder, config, postgres: Some(postgres), pool, sandbox, api: Some(api), workers, recipes, http })
+        Ok(Self {
+            folder,
+            config,
+            postgres: Some(postgres),
+            pool,
+            clock: AnchoredClock::new(anchor),
+            sandbox,
+            api: Some(api),
+            workers,
+            recipes,
+            http,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -85,6 +100,11 @@ impl Scene {
 
     pub const fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// The engine's time of all processes.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     pub fn api_url(&self) -> &str {
