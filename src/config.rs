@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use layers::{Layers, Origin};
+pub use layers::{DEMO_PASSWORD_VARIABLE, Layers, Origin};
 
 use serde::Serialize;
 use settings::{Fallback, SETTINGS, Setting};
@@ -70,6 +70,7 @@ pub struct Config {
     pub lease: Duration,
     pub dry_run_waived: bool,
     pub worker_concurrency: usize,
+    pub command_retention: Duration,
     pub key_file: PathBuf,
     pub cred_aes_keys: Option<Secret>,
     pub cred_aes_key_hex: Option<Secret>,

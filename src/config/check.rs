@@ -11,6 +11,7 @@ use super::layers::{Layers, Origin};
 use super::{Config, ConfigError, LogFormat, Secret};
 use crate::clock::{Anchor, FASTEST};
 
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 const LEAST_CONNECTIONS: u32 = 4;
 const MOST_CONNECTIONS: u32 = 500;
 const MOST_CONCURRENCY: usize = 1_000;
@@ -39,6 +40,7 @@ impl Config {
             call_limit: Duration::from_secs(texts.within("call_limit", 1..=600)?),
             lease: Duration::from_secs(texts.within("lease_seconds", 2..=300)?),
             dry_run_waived: texts.parse("dry_run_waived", "it is neither true nor false")?,
+            command_retention: DAY * texts.within("command_retention_days", 1..=3_650)?,
             worker_concurrency: texts.within("worker_concurrency", 1..=MOST_CONCURRENCY)?,
             key_file: texts.get("key_file").map_or_else(|| data_dir.join("keys"), PathBuf::from),
             cred_aes_keys: texts.secret("cred_aes_keys"),

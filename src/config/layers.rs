@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::settings::{self, Fallback, SETTINGS, Setting};
 
-/// Variables of the tests, which are no settings.
-const OF_TESTS: [&str; 2] = ["REPRISE_TEST_", "REPRISE_FAILPOINT"];
+/// Variables of the tests, by how they begin, which are no settings.
+const OF_TESTS: [&str; 4] = ["REPRISE_TEST_", "REPRISE_FAILPOINT", "REPRISE_RECORD", "REPRISE_SEED"];
+/// The variable of the password that `reprise demo` signs in with; no other command minds it.
+pub const DEMO_PASSWORD_VARIABLE: &str = "REPRISE_DEMO_PASSWORD";
 /// The variable that names the settings file.
 pub const FILE_VARIABLE: &str = "REPRISE_CONFIG";
 /// The settings file that is read when it is there.
@@ -157,7 +159,7 @@ fn known_variables() -> impl Iterator<Item = String> {
         let by_file = setting.secret.then(|| format!("{name}_FILE"));
         [Some(name), by_file].into_iter().flatten()
     });
-    [FILE_VARIABLE.to_owned()].into_iter().chain(of_settings)
+    [FILE_VARIABLE, DEMO_PASSWORD_VARIABLE].map(str::to_owned).into_iter().chain(of_settings)
 }
 
 fn unknown(key: &str, place: String, known: impl Iterator<Item = String>) -> ConfigError {

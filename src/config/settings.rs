@@ -140,6 +140,14 @@ pub const SETTINGS: &[Setting] = &[
         help: "true lets a plan go live without a dry run before it",
     },
     Setting {
+        key: "command_retention_days",
+        default: Fallback::Value("30"),
+        secret: false,
+        flag: None,
+        alias: None,
+        help: "Days for which durable commands are kept after they were done or cancelled; dead ones are kept for ever",
+    },
+    Setting {
         key: "worker_concurrency",
         default: Fallback::Value("16"),
         secret: false,

@@ -56,7 +56,18 @@ fn misspelt_variable_names_the_right_one() {
 
 #[test]
 fn variables_of_tests_are_no_settings() {
-    let variables = texts(&[("REPRISE_TEST_DATABASE_URL", "x"), ("REPRISE_DATA_DIR", "/a")]);
+    let variables = texts(&[
+        ("REPRISE_TEST_DATABASE_URL", "x"),
+        ("REPRISE_RECORD", "1"),
+        ("REPRISE_SEED", "17"),
+        ("REPRISE_DATA_DIR", "/a"),
+    ]);
+    assert!(load(&Texts::new(), &variables, None).is_ok());
+}
+
+#[test]
+fn variable_of_one_command_is_no_trouble_for_the_others() {
+    let variables = texts(&[(DEMO_PASSWORD_VARIABLE, "x"), ("REPRISE_DATA_DIR", "/a")]);
     assert!(load(&Texts::new(), &variables, None).is_ok());
 }
 

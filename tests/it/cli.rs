@@ -37,6 +37,13 @@ fn unknown_command_is_told_as_json_when_asked_for() {
 }
 
 #[test]
+fn variable_of_another_command_is_no_trouble() {
+    let folder = folder();
+    let done = run(reprise(folder.path(), &["config", "check"]).env("REPRISE_DEMO_PASSWORD", "a secret"));
+    assert_eq!(done.status, 0, "{}", done.stderr);
+}
+
+#[test]
 fn settings_are_listed_with_their_sources() {
     let folder = folder();
     fs::write(folder.path().join("reprise.toml"), "log = \"warn\"").expect("the file is written");

@@ -32,6 +32,8 @@ pub struct WorkerConfig {
     pub settle_time: Duration,
     /// How many reads that tell nothing it takes to call an action in doubt.
     pub settle_reads: u32,
+    /// How long commands that were done or cancelled are kept.
+    pub command_retention: Duration,
     /// How old a session may get, in engine time.
     pub session_lifetime: TimeDelta,
     /// Most pages of a source that one run reads.
@@ -67,6 +69,7 @@ impl WorkerConfig {
             stall_limit: Duration::from_secs(10),
             settle_time: Duration::from_secs(240),
             settle_reads: 8,
+            command_retention: Duration::from_secs(30 * 24 * 3_600),
             session_lifetime: TimeDelta::days(90),
             source_pages: 10,
             failpoints: Failpoints::default(),

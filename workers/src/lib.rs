@@ -22,6 +22,7 @@ mod fault;
 mod gate;
 mod hands;
 mod hold;
+mod housekeeping;
 pub mod job;
 mod jobs;
 mod link;

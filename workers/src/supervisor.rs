@@ -16,6 +16,7 @@ use crate::config::WorkerConfig;
 use crate::engine::{Engine, WorkerParts};
 use crate::executor::Executor;
 use crate::hold::Hold;
+use crate::housekeeping;
 use crate::job::Runner;
 use crate::job::desk::{Desk, DeskConfig, DeskHandle, DeskParts, ReadModelSource};
 use crate::scheduler::Scheduler;
@@ -42,11 +43,13 @@ impl Supervisor {
         let desk = open_desk(&engine, jobs, leases);
         let keeper = Keeper::new(Arc::clone(&engine), hold.clone(), desk.handle());
         let scheduler = Scheduler::new(Arc::clone(&engine), hold.clone());
+        let (queue, retention) = (engine.queue.clone(), engine.hands.config.command_retention);
         let executor = Executor::new(engine, hold);
         let partitions = tokio::spawn(keeper.run(stop.clone()));
         let commands = tokio::spawn(executor.run(stop.clone()));
         let deciding = tokio::spawn(scheduler.run(stop.clone()));
-        WorkerHandle { partitions, commands, schedules: deciding, desk, stop: stop.drop_guard() }
+        let forgetting = tokio::spawn(housekeeping::keep(queue, retention, stop.clone()));
+        WorkerHandle { partitions, commands, schedules: deciding, forgetting, desk, stop: stop.drop_guard() }
     }
 }
 
@@ -56,6 +59,7 @@ pub struct WorkerHandle {
     partitions: JoinHandle<Keeper>,
     commands: JoinHandle<()>,
     schedules: JoinHandle<()>,
+    forgetting: JoinHandle<()>,
     desk: Desk,
     /// Stops them when the handle is dropped.
     stop: DropGuard,
@@ -71,6 +75,7 @@ impl WorkerHandle {
     /// Takes in nothing new, ends what runs, gives the partitions away.
     pub async fn stop(self) -> Result<(), JoinError> {
         drop(self.stop);
+        self.forgetting.await?;
         self.schedules.await?;
         self.commands.await?;
         self.desk.stop().await;
@@ -83,11 +88,13 @@ impl WorkerHandle {
         self.partitions.abort();
         self.commands.abort();
         self.schedules.abort();
+        self.forgetting.abort();
         self.desk.abort().await;
         // All end by being aborted.
         let _ = self.partitions.await;
         let _ = self.commands.await;
         let _ = self.schedules.await;
+        let _ = self.forgetting.await;
     }
 }
 

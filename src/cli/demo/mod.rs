@@ -17,7 +17,7 @@ use self::flow::{Flow, Player, Script};
 use self::report::{Books, Report};
 use super::SettingFlags;
 use crate::bootstrap::running::Running;
-use crate::config::Config;
+use crate::config::{Config, DEMO_PASSWORD_VARIABLE};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::telemetry;
@@ -30,8 +30,8 @@ pub struct DemoCommand {
     /// User to play as, alone [default: new ones]
     #[arg(long, requires = "password")]
     username: Option<String>,
-    /// Password of that user
-    #[arg(long, requires = "username", env = "REPRISE_DEMO_PASSWORD", hide_env_values = true)]
+    /// Password of that user; without one it is not looked at
+    #[arg(long, env = DEMO_PASSWORD_VARIABLE, hide_env_values = true)]
     password: Option<String>,
     /// Bots that play, each of a user of its own
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]

@@ -5,6 +5,7 @@
 //! is the engine's time, given by the caller, and is never compared with the database's.
 
 mod claim;
+mod forget;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -58,8 +59,6 @@ pub enum CommandStatus {
     Pending,
     /// A worker has it.
     Running,
-    /// Waits for a person.
-    Held,
     Done,
     /// Given up, with the reason; a person can queue it again.
     Dead,
@@ -73,7 +72,6 @@ impl CommandStatus {
         match self {
             Self::Pending => "PENDING",
             Self::Running => "RUNNING",
-            Self::Held => "HELD",
             Self::Done => "DONE",
             Self::Dead => "DEAD",
             Self::Cancelled => "CANCELLED",
@@ -91,7 +89,7 @@ impl FromStr for CommandStatus {
     type Err = QueueError;
 
     fn from_str(text: &str) -> Result<Self, QueueError> {
-        [Self::Pending, Self::Running, Self::Held, Self::Done, Self::Dead, Self::Cancelled]
+        [Self::Pending, Self::Running, Self::Done, Self::Dead, Self::Cancelled]
             .into_iter()
             .find(|status| status.as_str() == text)
             .ok_or_else(|| QueueError::Unreadable { column: "status" })
@@ -287,7 +285,7 @@ impl CommandQueue {
             "SELECT count(*)
                FROM commands
               WHERE group_key = $1
-                AND status IN ('PENDING', 'RUNNING', 'HELD')",
+                AND status IN ('PENDING', 'RUNNING')",
         )
         .bind(group_key)
         .fetch_one(&self.pool)

@@ -107,19 +107,6 @@ impl CommandQueue {
         Ok(())
     }
 
-    /// It waits for a person, until [`Self::release_held`].
-    pub async fn hold(&self, claim: &Claim, reason: &str) -> Result<CommandStatus, QueueError> {
-        let settlement = Settlement {
-            status: CommandStatus::Held,
-            fails: false,
-            not_before: None,
-            code: Some("COMMAND_HELD"),
-            reason: Some(reason),
-            result: None,
-        };
-        self.settle(claim, &settlement).await
-    }
-
     /// It shall not be done any more; the holder says why.
     pub async fn withdraw(&self, claim: &Claim, reason: &str) -> Result<(), QueueError> {
         let settlement = Settlement {
@@ -138,18 +125,18 @@ impl CommandQueue {
         let settled: Option<String> = sqlx::query_scalar(
             "UPDATE commands
                 SET status = CASE
-                        WHEN cancel_requested AND $5 IN ('PENDING', 'HELD') THEN 'CANCELLED'
+                        WHEN cancel_requested AND $5 = 'PENDING' THEN 'CANCELLED'
                         WHEN $6 AND attempt + 1 >= max_attempts THEN 'DEAD'
                         ELSE $5
                     END,
                     attempt = attempt + CASE WHEN $6 THEN 1 ELSE 0 END,
                     not_before = COALESCE($7, not_before),
                     reason_code = CASE
-                        WHEN cancel_requested AND $5 IN ('PENDING', 'HELD') THEN reason_code
+                        WHEN cancel_requested AND $5 = 'PENDING' THEN reason_code
                         ELSE $8
                     END,
                     reason = CASE
-                        WHEN cancel_requested AND $5 IN ('PENDING', 'HELD') THEN reason
+                        WHEN cancel_requested AND $5 = 'PENDING' THEN reason
                         ELSE $9
                     END,
                     result = $10::json,
@@ -213,36 +200,10 @@ impl CommandQueue {
         let status: CommandStatus = status.ok_or_else(lost)?.parse()?;
         let can_follow = match status {
             CommandStatus::Dead => settlement.fails,
-            CommandStatus::Cancelled => matches!(settlement.status, CommandStatus::Pending | CommandStatus::Held),
+            CommandStatus::Cancelled => settlement.status == CommandStatus::Pending,
             _ => false,
         };
         if status == settlement.status || can_follow { Ok(status) } else { Err(lost()) }
-    }
-
-    /// Lets the held commands of a bot wait for their time again. Returns how many.
-    pub async fn release_held(&self, bot_id: BotId) -> Result<u64, QueueError> {
-        let mut connection = self.pool.acquire().await?;
-        let released = Self::release_held_in(&mut connection, bot_id).await?;
-        if released > 0 {
-            self.wake();
-        }
-        Ok(released)
-    }
-
-    /// The same in the caller's transaction. Whoever commits it calls [`Self::wake`] afterwards.
-    pub async fn release_held_in(db: &mut PgConnection, bot_id: BotId) -> Result<u64, QueueError> {
-        let released = sqlx::query(
-            "UPDATE commands
-                SET status = 'PENDING',
-                    reason_code = NULL,
-                    reason = NULL
-              WHERE bot_id = $1
-                AND status = 'HELD'",
-        )
-        .bind(bot_id.uuid())
-        .execute(db)
-        .await?;
-        Ok(released.rows_affected())
     }
 
     /// Cancels what waits, and marks what runs so that it is not put back.
@@ -262,7 +223,7 @@ impl CommandQueue {
                     reason = ",
         );
         query.push_bind(reason);
-        query.push(" WHERE status IN ('PENDING', 'RUNNING', 'HELD') AND ");
+        query.push(" WHERE status IN ('PENDING', 'RUNNING') AND ");
         match scope {
             CancelScope::Bot(bot_id) => query.push("bot_id = ").push_bind(bot_id.uuid()),
             CancelScope::Kinds(bot_id, kinds) => {

@@ -393,32 +393,19 @@ async fn dead_command_that_is_queued_again_has_all_its_attempts() {
 }
 
 #[tokio::test]
-async fn held_command_waits_for_its_release() {
-    let scene = scene().await;
-    scene.enqueue(&[command("one", bot("a")), command("other", bot("b"))]).await;
-    for claimed in scene.claim(2).await {
-        scene.queue.hold(&claimed.claim, "a person is needed").await.expect("it is ours");
-    }
-    assert_eq!(scene.claim(2).await, []);
-    assert_eq!(scene.queue.release_held(bot("a")).await.expect("it works"), 1);
-    assert_eq!(ids(&scene.claim(2).await), [id("one")]);
-    assert_eq!(scene.status(id("other")).await, CommandStatus::Held);
-}
-
-#[tokio::test]
 async fn cancelling_a_group_ends_what_waits_and_what_runs_is_not_put_back() {
     let scene = scene().await;
     let run = Some(id("run"));
     let of_run = |name: &str, bot_id| NewCommand { group_key: run, ..command(name, bot_id) };
-    scene.enqueue(&[of_run("runs", bot("a")), of_run("held", bot("b")), command("other", bot("c"))]).await;
+    scene.enqueue(&[of_run("runs", bot("a")), of_run("snoozed", bot("b")), command("other", bot("c"))]).await;
     let claimed = scene.claim(3).await;
     let claim_of = |name: &str| claimed.iter().find(|one| one.claim.command_id == id(name)).expect("claimed").claim;
-    scene.queue.hold(&claim_of("held"), "a person is needed").await.expect("it is ours");
+    let later = now() + TimeDelta::hours(1);
+    scene.queue.snooze(&claim_of("snoozed"), later, "not now").await.expect("it is ours");
     scene.enqueue(&[of_run("waits", bot("a"))]).await;
     assert_eq!(scene.queue.open_in_group(id("run")).await.expect("it reads"), 3);
     let cancelled = scene.queue.cancel(CancelScope::Group(id("run")), "the person stopped it").await.expect("it works");
     assert_eq!((cancelled.cancelled, cancelled.running), (2, 1));
-    let later = now() + TimeDelta::hours(1);
     let status = scene.queue.snooze(&claim_of("runs"), later, "not now").await.expect("it is ours");
     assert_eq!(status, CommandStatus::Cancelled);
     assert_eq!(scene.queue.open_in_group(id("run")).await.expect("it reads"), 0);
@@ -458,7 +445,7 @@ async fn settlement_under_an_earlier_claim_of_the_same_writer_does_not_count() {
     lost(scene.queue.complete(&old, &json!(null)).await);
     lost(scene.queue.retry(&old, now(), "TEST_FAILED", "late").await);
     scene.queue.complete(&new, &json!(null)).await.expect("it is ours");
-    lost(scene.queue.hold(&old, "late").await);
+    lost(scene.queue.snooze(&old, now(), "late").await);
     let unknown = Claim { command_id: id("unknown"), ..new };
     lost(scene.queue.complete(&unknown, &json!(null)).await);
 }
@@ -550,14 +537,14 @@ async fn counts_tell_every_status_that_occurs() {
     scene.enqueue(&names.map(|name| command(name, bot(name)))).await;
     let claims: Vec<Claim> = scene.claim(4).await.iter().map(|command| command.claim).collect();
     scene.queue.complete(&claims[0], &json!(null)).await.expect("it is ours");
-    scene.queue.hold(&claims[1], "wait").await.expect("it is ours");
+    scene.queue.withdraw(&claims[1], "no").await.expect("it is ours");
     scene.queue.dead_letter(&claims[2], "TEST_HOPELESS", "no").await.expect("it is ours");
     let expected = [
         (CommandStatus::Pending, 1),
         (CommandStatus::Running, 1),
-        (CommandStatus::Held, 1),
         (CommandStatus::Done, 1),
         (CommandStatus::Dead, 1),
+        (CommandStatus::Cancelled, 1),
     ];
     assert_eq!(scene.queue.counts().await.expect("it reads"), expected);
 }
@@ -584,4 +571,33 @@ async fn claim_whose_answer_was_lost_is_put_back_and_no_other() {
     assert_eq!(put_back, 1);
     assert_eq!(scene.status(id("known")).await, CommandStatus::Running);
     assert_eq!(ids(&scene.claim(10).await), [id("unknown")]);
+}
+
+#[tokio::test]
+async fn settled_commands_are_forgotten_in_batches_when_they_are_old_and_nothing_else_is() {
+    let scene = scene().await;
+    let names = ["done", "withdrawn", "young", "dead", "runs", "waits"];
+    scene.enqueue(&names.map(|name| command(name, bot(name)))).await;
+    for claimed in scene.claim(5).await {
+        let claim = &claimed.claim;
+        if [id("done"), id("young")].contains(&claim.command_id) {
+            scene.queue.complete(claim, &json!(null)).await.expect("it is ours");
+        } else if claim.command_id == id("withdrawn") {
+            scene.queue.withdraw(claim, "no").await.expect("it is ours");
+        } else if claim.command_id == id("dead") {
+            scene.queue.dead_letter(claim, "TEST_HOPELESS", "no").await.expect("it is ours");
+        }
+    }
+    sqlx::query("UPDATE commands SET settled_at = settled_at - interval '8 days' WHERE command_id <> $1")
+        .bind(id("young"))
+        .execute(scene.database.pool())
+        .await
+        .expect("it works");
+    let week = Duration::from_secs(7 * 24 * 3_600);
+    assert_eq!(scene.queue.forget_settled(week, 1).await.expect("it works"), 1);
+    assert_eq!(scene.queue.forget_settled(week, 10).await.expect("it works"), 1);
+    assert_eq!(scene.queue.forget_settled(week, 10).await.expect("it works"), 0);
+    for (name, is_there) in names.iter().zip([false, false, true, true, true, true]) {
+        assert_eq!(scene.queue.find(id(name)).await.expect("it reads").is_some(), is_there, "{name}");
+    }
 }
