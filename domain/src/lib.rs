@@ -7,6 +7,7 @@ pub mod bot;
 pub mod campaign;
 pub mod clock;
 pub mod decide;
+pub mod engine;
 pub mod entropy;
 pub mod ids;
 pub mod job;

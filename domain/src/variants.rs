@@ -48,6 +48,7 @@ mod tests {
     use crate::campaign::CampaignError;
     use crate::campaign::schedule::ScheduleError;
     use crate::campaign::template::{RenderError, TemplateError};
+    use crate::engine::EngineError;
     use crate::metadata::MetadataError;
     use crate::user::UserError;
 
@@ -62,6 +63,7 @@ mod tests {
             ("USER_", UserError::CODES),
             ("EVENT_", DecodeError::CODES),
             ("METADATA_", MetadataError::CODES),
+            ("ENGINE_", EngineError::CODES),
         ];
         let mut seen = BTreeSet::new();
         for (prefix, codes) in all {

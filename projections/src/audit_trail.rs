@@ -38,8 +38,8 @@ pub struct AuditEntry {
     pub recorded_at: DateTime<Utc>,
     pub actor: Actor,
     pub bot_id: Option<BotId>,
-    /// Whose login, account, bot or campaign it is about.
-    pub user_id: UserId,
+    /// Whose login, account, bot or campaign it is about; nobody's when it is about the engine.
+    pub user_id: Option<UserId>,
     pub event_type: String,
     pub aggregate_type: String,
     pub aggregate_id: String,
@@ -124,6 +124,7 @@ fn is_told(event: &LogEvent) -> bool {
         | JobEvent::SignalReceived { .. }
         | JobEvent::JobPaused { .. }
         | JobEvent::JobResumed { .. }
+        | JobEvent::JobPrioritized { .. }
         | JobEvent::JobCancelRequested { .. }
         | JobEvent::JobCancelled { .. }
         | JobEvent::JobTerminated { .. }
@@ -145,7 +146,7 @@ struct Rows {
     recorded_at: Vec<DateTime<Utc>>,
     actors: Vec<String>,
     bot_ids: Vec<Option<Uuid>>,
-    user_ids: Vec<Uuid>,
+    user_ids: Vec<Option<Uuid>>,
     event_types: Vec<String>,
     aggregate_types: Vec<String>,
     aggregate_ids: Vec<String>,
@@ -162,8 +163,9 @@ impl Rows {
         let metadata = event.metadata()?;
         let bot_id = owners.bot_of(&event.event)?;
         let user_id = match (&event.event, bot_id) {
-            (AnyEvent::User(user_id, _), _) => *user_id,
-            (_, Some(bot_id)) => bot_id.owner(),
+            (AnyEvent::User(user_id, _), _) => Some(*user_id),
+            (AnyEvent::Engine(_), _) => None,
+            (_, Some(bot_id)) => Some(bot_id.owner()),
             (_, None) => {
                 return Err(ProjectionError::RowMissing {
                     table: "audit_trail",
@@ -178,7 +180,7 @@ impl Rows {
         self.recorded_at.push(stored.recorded_at);
         self.actors.push(columns::text(&metadata.actor.to_string()).into_owned());
         self.bot_ids.push(bot_id.map(BotId::uuid));
-        self.user_ids.push(user_id.uuid());
+        self.user_ids.push(user_id.map(UserId::uuid));
         self.event_types.push(stored.event_type.clone());
         self.aggregate_types.push(stored.aggregate_type.clone());
         self.aggregate_ids.push(stored.aggregate_id.clone());
@@ -244,7 +246,7 @@ impl FromRow<'_, PgRow> for AuditEntry {
             recorded_at: row.try_get("recorded_at")?,
             actor: columns::name(row, "actor")?,
             bot_id: columns::optional_id(row, "bot_id", BotId::from_uuid)?,
-            user_id: columns::id(row, "user_id", UserId::from_uuid)?,
+            user_id: columns::optional_id(row, "user_id", UserId::from_uuid)?,
             event_type: row.try_get("event_type")?,
             aggregate_type: row.try_get("aggregate_type")?,
             aggregate_id: row.try_get("aggregate_id")?,

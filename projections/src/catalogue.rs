@@ -11,6 +11,7 @@ use crate::bot_status::BotStatuses;
 use crate::campaign_runs::CampaignRuns;
 use crate::campaign_schedules::CampaignSchedules;
 use crate::campaigns::Campaigns;
+use crate::engine_settings::EngineSettingsRow;
 use crate::error::ProjectionError;
 use crate::instagram_accounts::InstagramAccounts;
 use crate::jobs::Jobs;
@@ -51,6 +52,7 @@ pub fn read_models() -> Vec<Arc<dyn Projection>> {
         Arc::new(CampaignSchedules),
         Arc::new(Actions),
         Arc::new(Jobs),
+        Arc::new(EngineSettingsRow),
         Arc::new(AuditTrail),
     ]
 }

@@ -12,6 +12,7 @@ pub mod campaigns;
 pub mod catalogue;
 pub mod checkpoint;
 mod columns;
+pub mod engine_settings;
 pub mod error;
 pub mod events;
 pub mod follower;

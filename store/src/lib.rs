@@ -7,7 +7,6 @@ pub mod command_bus;
 pub mod command_queue;
 pub mod decode;
 pub mod embedded;
-pub mod engine_settings;
 pub mod error;
 pub mod event;
 pub mod event_store;

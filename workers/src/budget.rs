@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use store::engine_settings::EngineSettings;
+use domain::engine::EngineSettings;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

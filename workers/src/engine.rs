@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::clock::Clock;
+use domain::engine::EngineSettings;
 use domain::entropy::Entropy;
 use domain::ids::{SecretId, UserId};
 use sqlx::PgPool;
 use store::command_bus::CommandBus;
 use store::command_queue::CommandQueue;
-use store::engine_settings::EngineSettings;
 use store::repository::EventRepository;
 use store::vault::Vault;
 use store::wakeup::Wakeup;

@@ -25,6 +25,7 @@ const LONGEST_KEY: usize = 255;
 /// Read models that show what a mutation did.
 pub const BOTS: &[&str] = &["bot_status", "instagram_accounts"];
 pub const CAMPAIGNS: &[&str] = &["campaigns"];
+pub const ENGINE: &[&str] = &["engine_settings"];
 pub const JOBS: &[&str] = &["jobs"];
 pub const SCHEDULES: &[&str] = &["campaigns", "campaign_schedules"];
 pub const USERS: &[&str] = &["users"];

@@ -90,9 +90,9 @@ impl AuditEntry {
         self.0.actor.to_string()
     }
 
-    /// Global id of the user whose login, account, bot or campaign it is about.
-    async fn user_id(&self) -> ID {
-        Kind::User.id(self.0.user_id.uuid())
+    /// Global id of the user whose login, account, bot or campaign it is about; null: it is about the engine.
+    async fn user_id(&self) -> Option<ID> {
+        self.0.user_id.map(|id| Kind::User.id(id.uuid()))
     }
 
     /// What happened, such as `AutomationPaused`.
@@ -100,7 +100,7 @@ impl AuditEntry {
         &self.0.event_type
     }
 
-    /// Which kind of stream it is in: `User`, `Bot` or `Campaign`.
+    /// Which kind of stream it is in: `User`, `Bot`, `Campaign`, `Job` or `Engine`.
     async fn stream_type(&self) -> &str {
         &self.0.aggregate_type
     }

@@ -2,25 +2,22 @@
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use domain::engine::{BotChange, Engine, EngineCommand, STREAM_ID, SettingsChange};
 use domain::ids::BotId;
 use domain::metadata::Metadata;
-use store::engine_settings::{self, BotSettings, EngineSettings as Settings, StoredSettings};
+use projections::engine_settings::{self, CurrentSettings};
+use store::command_bus::ExecuteError;
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, ENGINE};
 use super::error::{UserError, admin, fault, services};
 use super::global_id::Kind;
-use crate::code::Code;
-
-const MOST_RUNNING: i32 = 10_000;
-const MOST_RUNNING_PER_BOT: i32 = 1_000;
-const MOST_REQUESTS: i32 = 100_000;
-const HEAVIEST: i32 = 10;
-const LONGEST_REASON: usize = 500;
-const MOST_BOTS: usize = 1_000;
+use super::scalars::Long;
 
 /// How much the engine does at a time.
 #[derive(SimpleObject)]
 pub struct EngineSettings {
+    /// How often they were changed. Given with a change, that is refused when somebody else was faster.
+    revision: Long,
     /// Most jobs that run at a time in a process.
     max_running: u32,
     /// Most jobs of a bot that run at a time.
@@ -35,8 +32,8 @@ pub struct EngineSettings {
     bots: Vec<BotEngineSettings>,
     /// When they were changed last; null: never.
     updated_at: Option<DateTime<Utc>>,
-    /// Who changed them last.
-    updated_by: String,
+    /// Who changed them last, such as `admin:<uuid>`; null: nobody.
+    updated_by: Option<String>,
 }
 
 /// What differs for one bot.
@@ -69,6 +66,8 @@ pub struct SetEngineSettingsInput {
     requests_per_minute: Option<i32>,
     /// What differs for single bots, at most 1,000 of them.
     bots: Option<Vec<SetBotEngineSettingsInput>>,
+    /// Refused unless the settings are still those of this revision; left out: whatever they are.
+    revision: Option<Long>,
     /// Repeated with the same key and input, the mutation is not done again but answered as the first time.
     idempotency_key: Option<String>,
 }
@@ -97,9 +96,10 @@ pub struct SetEngineSettingsPayload {
     user_errors: Vec<UserError>,
 }
 
-impl From<StoredSettings> for EngineSettings {
-    fn from(stored: StoredSettings) -> Self {
-        let StoredSettings { settings, updated_at, updated_by, .. } = stored;
+impl From<CurrentSettings> for EngineSettings {
+    fn from(current: CurrentSettings) -> Self {
+        let CurrentSettings { revision, settings, updated } = current;
+        let (updated_at, updated_by) = updated.unzip();
         let bots = settings.bots.into_iter().map(|(bot, own)| BotEngineSettings {
             bot_id: Kind::Bot.id(bot.uuid()),
             max_running: own.max_running,
@@ -108,6 +108,7 @@ impl From<StoredSettings> for EngineSettings {
             pause_reason: own.paused,
         });
         Self {
+            revision: Long(revision),
             max_running: settings.max_running,
             max_running_per_bot: settings.max_running_per_bot,
             jobs_paused: settings.paused.is_some(),
@@ -123,8 +124,8 @@ impl From<StoredSettings> for EngineSettings {
 /// The settings as they are now; for administrators.
 pub async fn shown(ctx: &Context<'_>) -> Result<EngineSettings> {
     admin(ctx)?;
-    let stored = engine_settings::load(&services(ctx)?.deps.pool).await.map_err(fault)?;
-    Ok(stored.into())
+    let current = engine_settings::load(&services(ctx)?.deps.pool).await.map_err(fault)?;
+    Ok(current.into())
 }
 
 /// Mutations of the engine's settings.
@@ -134,103 +135,57 @@ pub struct EngineSettingsMutation;
 #[Object]
 impl EngineSettingsMutation {
     /// Changes how much the engine does at a time, in every process within seconds; for administrators. Nothing that
-    /// runs is broken off.
+    /// runs is broken off. The audit trail has what each setting was and is.
     async fn set_engine_settings(
         &self,
         ctx: &Context<'_>,
         input: SetEngineSettingsInput,
     ) -> Result<SetEngineSettingsPayload> {
         let ask = &Ask::of_admin(ctx, &input, input.idempotency_key.as_ref())?;
-        let pool = &ask.services.deps.pool;
+        let revision = input.revision.map(|Long(revision)| revision);
         let act = |metadata: Metadata| async move {
-            let change = match checked(input) {
+            let change = match change(input) {
                 Ok(change) => change,
                 Err(refusal) => return Ok(Answer::refused(refusal)),
             };
-            let Metadata { actor, recorded_at, .. } = metadata;
-            let apply = |settings: &mut Settings| change.apply(settings);
-            engine_settings::change(pool, &actor.to_string(), recorded_at, apply).await.map_err(fault)?;
-            Ok(Answer::default())
+            let command = EngineCommand::ChangeSettings { change, revision, at: metadata.recorded_at };
+            execute(ask, command, &metadata).await
         };
-        let answer = ask.once(&[], act).await?;
+        let answer = ask.once(ENGINE, act).await?;
         Ok(SetEngineSettingsPayload { engine_settings: shown(ctx).await?, user_errors: answer.user_errors })
     }
 }
 
-/// A change that may be made.
-#[derive(Default)]
-#[expect(clippy::option_option, reason = "left as it is, taken away, or set")]
-struct Change {
-    max_running: Option<u32>,
-    max_running_per_bot: Option<u32>,
-    paused: Option<Option<String>>,
-    requests_per_minute: Option<Option<u32>>,
-    bots: Vec<(BotId, BotSettings)>,
-}
-
-impl Change {
-    fn apply(self, settings: &mut Settings) {
-        if let Some(most) = self.max_running {
-            settings.max_running = most;
-        }
-        if let Some(most) = self.max_running_per_bot {
-            settings.max_running_per_bot = most;
-        }
-        if let Some(paused) = self.paused {
-            settings.paused = paused;
-        }
-        if let Some(requests) = self.requests_per_minute {
-            settings.requests_per_minute = requests;
-        }
-        settings.bots.extend(self.bots);
-    }
-}
-
-fn checked(input: SetEngineSettingsInput) -> Result<Change, UserError> {
-    let requests = number(input.requests_per_minute, 0, MOST_REQUESTS, "requestsPerMinute")?;
-    let bots = input.bots.unwrap_or_default();
-    if bots.len() > MOST_BOTS {
-        return Err(UserError::new(Code::BadInput, "at most 1,000 bots at a time", &["bots"]));
-    }
-    Ok(Change {
-        max_running: number(input.max_running, 1, MOST_RUNNING, "maxRunning")?,
-        max_running_per_bot: number(input.max_running_per_bot, 1, MOST_RUNNING_PER_BOT, "maxRunningPerBot")?,
-        paused: match input.jobs_paused {
-            None => None,
-            Some(is_paused) => Some(reason(is_paused, input.pause_reason)?),
-        },
-        requests_per_minute: requests.map(|requests| Some(requests).filter(|requests| *requests > 0)),
-        bots: bots.into_iter().map(checked_bot).collect::<Result<_, _>>()?,
+/// The change that is asked for; whether it may be made is decided by the engine.
+fn change(input: SetEngineSettingsInput) -> Result<SettingsChange, UserError> {
+    let reason = input.pause_reason.unwrap_or_default();
+    Ok(SettingsChange {
+        max_running: input.max_running.map(i64::from),
+        max_running_per_bot: input.max_running_per_bot.map(i64::from),
+        paused: input.jobs_paused.map(|is_paused| is_paused.then_some(reason)),
+        requests_per_minute: input.requests_per_minute.map(i64::from),
+        bots: input.bots.unwrap_or_default().into_iter().map(bot_change).collect::<Result<_, _>>()?,
     })
 }
 
-fn checked_bot(input: SetBotEngineSettingsInput) -> Result<(BotId, BotSettings), UserError> {
+fn bot_change(input: SetBotEngineSettingsInput) -> Result<BotChange, UserError> {
     let Some(bot) = Kind::Bot.uuid(&input.bot_id) else {
         return Err(UserError::not_found("bot", &["bots", "botId"]));
     };
-    let own = BotSettings {
-        max_running: number(input.max_running, 1, MOST_RUNNING_PER_BOT, "bots")?,
-        weight: number(input.weight, 1, HEAVIEST, "bots")?,
-        paused: reason(input.jobs_paused.unwrap_or(false), input.pause_reason)?,
-    };
-    Ok((BotId::from_uuid(bot), own))
+    let is_paused = input.jobs_paused.unwrap_or(false);
+    Ok(BotChange {
+        bot_id: BotId::from_uuid(bot),
+        max_running: input.max_running.map(i64::from),
+        weight: input.weight.map(i64::from),
+        paused: is_paused.then(|| input.pause_reason.unwrap_or_default()),
+    })
 }
 
-fn number(value: Option<i32>, least: i32, most: i32, field: &str) -> Result<Option<u32>, UserError> {
-    match value {
-        None => Ok(None),
-        Some(value) if (least..=most).contains(&value) => Ok(u32::try_from(value).ok()),
-        Some(value) => {
-            let message = format!("{value} is not from {least} to {most}");
-            Err(UserError::new(Code::BadInput, message, &[field]))
-        }
+/// Asks the engine itself, as one stream has all its changes.
+pub async fn execute(ask: &Ask<'_>, command: EngineCommand, metadata: &Metadata) -> Result<Answer> {
+    match ask.services.deps.bus.execute::<Engine>(STREAM_ID, command, metadata).await {
+        Ok(executed) => Ok(Answer::done(executed.position)),
+        Err(ExecuteError::Refused(refusal)) => Ok(Answer::refused(&refusal)),
+        Err(ExecuteError::Store(error)) => Err(fault(error)),
     }
-}
-
-fn reason(is_paused: bool, reason: Option<String>) -> Result<Option<String>, UserError> {
-    let reason = reason.unwrap_or_default();
-    if reason.chars().count() > LONGEST_REASON {
-        return Err(UserError::new(Code::BadInput, "a reason has at most 500 characters", &["pauseReason"]));
-    }
-    Ok(is_paused.then_some(reason))
 }

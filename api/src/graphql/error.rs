@@ -5,6 +5,7 @@ use async_graphql::{Context, Error, ErrorExtensions, Result, SimpleObject};
 use domain::bot::BotError;
 use domain::campaign::CampaignError;
 use domain::campaign::schedule::ScheduleError;
+use domain::engine::EngineError;
 use domain::job::JobError;
 use domain::user::UserError as UserRefusal;
 use projections::ProjectionError;
@@ -79,6 +80,14 @@ impl From<&CampaignError> for UserError {
             CampaignError::NotAllowed { .. } => vec!["campaignId".to_owned()],
             _ => error.path().into_iter().map(camel).collect(),
         };
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        Self::coded(error.code(), error.to_string(), &path)
+    }
+}
+
+impl From<&EngineError> for UserError {
+    fn from(error: &EngineError) -> Self {
+        let path: Vec<String> = error.path().iter().map(|part| camel(part)).collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         Self::coded(error.code(), error.to_string(), &path)
     }

@@ -4,6 +4,7 @@ mod auth;
 mod bots;
 mod campaigns;
 mod connections;
+mod engine_settings;
 mod graphql_over_http;
 mod guard;
 mod health;

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::bot::{Bot, BotEvent};
 use crate::campaign::{Campaign, CampaignEvent};
 use crate::decide::Decide;
+use crate::engine::{self, Engine, EngineEvent};
 use crate::ids::{BotId, CampaignId, JobId, UserId};
 use crate::job::{Job, JobEvent};
 use crate::user::{User, UserEvent};
@@ -23,6 +24,7 @@ pub enum AnyEvent {
     Campaign(CampaignId, CampaignEvent),
     User(UserId, UserEvent),
     Job(JobId, JobEvent),
+    Engine(EngineEvent),
 }
 
 /// A stored event that does not decode.
@@ -30,7 +32,7 @@ pub enum AnyEvent {
 pub enum DecodeError {
     #[error("{aggregate_type} is no aggregate that this version knows")]
     UnknownAggregate { aggregate_type: String },
-    #[error("{aggregate_type} has an id that is no UUID: {aggregate_id:?}")]
+    #[error("{aggregate_type} has an id that is none of its own: {aggregate_id:?}")]
     InvalidId { aggregate_type: String, aggregate_id: String },
     #[error("{event_type} version {event_version} of {aggregate_type} does not decode")]
     InvalidPayload {
@@ -69,6 +71,8 @@ impl AnyEvent {
             Campaign::TYPE => Ok(Self::Campaign(stored.id()?, stored.payload::<Campaign>(payload)?)),
             User::TYPE => Ok(Self::User(stored.id()?, stored.payload::<User>(payload)?)),
             Job::TYPE => Ok(Self::Job(stored.id()?, stored.payload::<Job>(payload)?)),
+            Engine::TYPE if aggregate_id == engine::STREAM_ID => Ok(Self::Engine(stored.payload::<Engine>(payload)?)),
+            Engine::TYPE => Err(stored.invalid_id()),
             _ => Err(DecodeError::UnknownAggregate { aggregate_type: aggregate_type.to_owned() }),
         }
     }
@@ -81,6 +85,7 @@ impl AnyEvent {
             Self::Campaign(_, event) => event.name(),
             Self::User(_, event) => event.name(),
             Self::Job(_, event) => event.name(),
+            Self::Engine(event) => event.name(),
         }
     }
 }
@@ -123,10 +128,14 @@ struct Stored<'a> {
 
 impl Stored<'_> {
     fn id<Id: FromStr>(self) -> Result<Id, DecodeError> {
-        self.aggregate_id.parse().map_err(|_| DecodeError::InvalidId {
+        self.aggregate_id.parse().map_err(|_| self.invalid_id())
+    }
+
+    fn invalid_id(self) -> DecodeError {
+        DecodeError::InvalidId {
             aggregate_type: self.aggregate_type.to_owned(),
             aggregate_id: self.aggregate_id.to_owned(),
-        })
+        }
     }
 
     fn payload<A: Decide>(self, payload: Value) -> Result<A::Event, DecodeError>

@@ -40,7 +40,7 @@ impl Owners {
                     owners.jobs.insert(*id, *bot_id);
                 }
                 AnyEvent::Job(id, _) if !owners.jobs.contains_key(id) => jobs.push(id.to_string()),
-                AnyEvent::Job(..) | AnyEvent::Bot(..) | AnyEvent::User(..) => {}
+                AnyEvent::Job(..) | AnyEvent::Bot(..) | AnyEvent::User(..) | AnyEvent::Engine(_) => {}
             }
         }
         if !campaigns.is_empty() {
@@ -64,10 +64,10 @@ impl Owners {
         Ok(owners)
     }
 
-    /// The bot that `event` is about; none of a user's.
+    /// The bot that `event` is about; none of a user's or the engine's.
     pub fn bot_of(&self, event: &AnyEvent) -> Result<Option<BotId>, ProjectionError> {
         let (found, table, key) = match event {
-            AnyEvent::User(..) => return Ok(None),
+            AnyEvent::User(..) | AnyEvent::Engine(_) => return Ok(None),
             AnyEvent::Bot(bot_id, _) => return Ok(Some(*bot_id)),
             AnyEvent::Campaign(id, _) => (self.campaigns.get(id), "audit_trail_campaigns", id.to_string()),
             AnyEvent::Job(id, _) => (self.jobs.get(id), "audit_trail", id.to_string()),

@@ -5,6 +5,7 @@ use domain::any_event::AnyEvent;
 use domain::bot::{ActionKind, BotEvent, Counter, SuppressReason, Window};
 use domain::campaign::schedule::{DueSpan, SkipReason};
 use domain::campaign::{CampaignEvent, Definition, Withdrawal};
+use domain::engine::{BotSettings, EngineEvent, SettingChange};
 use domain::job::{JobEvent, Origin, Outcome};
 use domain::user::UserEvent;
 
@@ -16,7 +17,49 @@ pub fn summary(event: &AnyEvent) -> String {
         AnyEvent::Campaign(_, event) => of_campaign(event),
         AnyEvent::Bot(_, event) => of_bot(event),
         AnyEvent::Job(_, event) => of_job(event),
+        AnyEvent::Engine(event) => of_engine(event),
     }
+}
+
+fn of_engine(event: &EngineEvent) -> String {
+    match event {
+        EngineEvent::EngineSettingsChanged { revision, changes, .. } => {
+            let told: Vec<_> = changes.iter().map(changed_setting).collect();
+            format!("changed the engine's settings (revision {revision}): {}", told.join("; "))
+        }
+        EngineEvent::ClockSpeedChanged { old, new, .. } => format!("changed the clock's speed from {old} to {new}"),
+    }
+}
+
+fn changed_setting(change: &SettingChange) -> String {
+    let limit = |limit: &Option<u32>| limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
+    match change {
+        SettingChange::MaxRunning { old, new } => format!("jobs at a time from {old} to {new}"),
+        SettingChange::MaxRunningPerBot { old, new } => format!("jobs of a bot at a time from {old} to {new}"),
+        SettingChange::Paused { old, new: None } => format!("jobs are taken up again (paused: {})", why(old.as_ref())),
+        SettingChange::Paused { new, .. } => format!("no jobs are taken up: {}", why(new.as_ref())),
+        SettingChange::RequestsPerMinute { old, new } => {
+            format!("requests a minute from {} to {}", limit(old), limit(new))
+        }
+        SettingChange::Bot { bot_id, old, new } => {
+            format!("bot {bot_id} from {} to {}", settings_of_bot(old), settings_of_bot(new))
+        }
+    }
+}
+
+fn why(paused: Option<&String>) -> &str {
+    match paused.map(String::as_str) {
+        None | Some("") => "no reason given",
+        Some(reason) => reason,
+    }
+}
+
+fn settings_of_bot(own: &BotSettings) -> String {
+    let most = own.max_running.map(|most| format!("at most {most} jobs"));
+    let weight = own.weight.map(|weight| format!("weight {weight}"));
+    let paused = own.paused.as_ref().map(|_| "paused".to_owned());
+    let parts: Vec<_> = most.into_iter().chain(weight).chain(paused).collect();
+    if parts.is_empty() { "as all".to_owned() } else { parts.join(", ") }
 }
 
 fn of_user(event: &UserEvent) -> String {
@@ -205,6 +248,7 @@ fn of_job(event: &JobEvent) -> String {
         JobEvent::JobStarted { .. } => "the job began".to_owned(),
         JobEvent::JobPaused { reason, .. } => format!("paused the job: {reason}"),
         JobEvent::JobResumed { .. } => "resumed the job".to_owned(),
+        JobEvent::JobPrioritized { priority, .. } => format!("set the priority to {priority}"),
         JobEvent::JobCancelRequested { reason, .. } => format!("asked the job to stop: {reason}"),
         JobEvent::JobCancelled { .. } => "the job is cancelled".to_owned(),
         JobEvent::JobTerminated { reason, .. } => format!("ended the job at once: {reason}"),

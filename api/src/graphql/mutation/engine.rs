@@ -1,10 +1,12 @@
 //! Mutations of the engine, in a sandbox.
 
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
+use domain::engine::EngineCommand;
 use domain::metadata::Metadata;
 
 use crate::code::Code;
 use crate::graphql::ask::{Answer, Ask};
+use crate::graphql::engine_settings::execute;
 use crate::graphql::error::UserError;
 use crate::graphql::query::Engine;
 
@@ -37,13 +39,17 @@ impl EngineMutation {
     async fn set_clock_speed(&self, ctx: &Context<'_>, input: SetClockSpeedInput) -> Result<SetClockSpeedPayload> {
         let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
         let control = ask.services.deps.clock_control.clone();
-        let act = |_: Metadata| async move {
+        let act = |metadata: Metadata| async move {
             let Some(control) = control else {
                 let message = "the clock runs with the world; only a sandbox can make it run faster";
                 return Ok(Answer::refused(UserError::new(Code::ClockNotAdjustable, message, &["speed"])));
             };
+            let old = ask.services.deps.clock.speed();
             match control.set_speed(input.speed) {
-                Ok(()) => Ok(Answer::default()),
+                Ok(()) => {
+                    let command = EngineCommand::RecordClockSpeed { old, new: input.speed, at: metadata.recorded_at };
+                    execute(ask, command, &metadata).await
+                }
                 Err(error) => {
                     Ok(Answer::refused(UserError::new(Code::ClockSpeedInvalid, error.to_string(), &["speed"])))
                 }

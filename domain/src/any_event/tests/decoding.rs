@@ -50,6 +50,7 @@ fn a_row_whose_name_and_payload_differ_is_refused() {
 fn what_is_no_event_of_ours_is_refused() {
     assert_eq!(code(decode("Robot", ID, "LoggedOut", "1", payload())), "EVENT_UNKNOWN_AGGREGATE");
     assert_eq!(code(decode("Bot", "17", "LoggedOut", "1", payload())), "EVENT_INVALID_ID");
+    assert_eq!(code(decode("Engine", ID, "ClockSpeedChanged", "1", payload())), "EVENT_INVALID_ID");
     for broken in [json!({}), json!(null), json!({ "type": "LoggedOut" }), json!({ "type": "Sang", "at": "now" })] {
         assert_eq!(code(decode("Bot", ID, "LoggedOut", "1", broken)), "EVENT_INVALID_PAYLOAD");
     }

@@ -14,7 +14,8 @@ use crate::bot::{
 };
 use crate::campaign::schedule::Overlap;
 use crate::campaign::{Campaign, CampaignEvent, HashtagTab, Module, RunEnding};
-use crate::job::{Job, JobChange, JobEvent, JobState};
+use crate::engine::{self, Engine, EngineEvent};
+use crate::job::{Job, JobChange, JobEvent, JobPriority, JobState};
 use crate::user::{Role, User, UserEvent};
 
 const ID: &str = "0195a1b2-c3d4-7e5f-8a6b-000000000001";
@@ -29,7 +30,8 @@ struct Row {
 
 impl Row {
     fn read(&self) -> AnyEvent {
-        AnyEvent::decode(&self.aggregate, ID, &self.event, &self.version, self.payload.clone())
+        let id = if self.aggregate == Engine::TYPE { engine::STREAM_ID } else { ID };
+        AnyEvent::decode(&self.aggregate, id, &self.event, &self.version, self.payload.clone())
             .unwrap_or_else(|error| panic!("{}: {error:?}", self.name()))
     }
 
@@ -72,6 +74,7 @@ fn written(event: &AnyEvent) -> (Value, String) {
         AnyEvent::Campaign(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
         AnyEvent::User(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
         AnyEvent::Job(_, event) => (serde_json::to_value(event).unwrap(), event.event_version()),
+        AnyEvent::Engine(event) => (serde_json::to_value(event).unwrap(), event.event_version()),
     }
 }
 
@@ -110,6 +113,7 @@ fn every_event_has_a_row_of_its_newest_version() {
         (Campaign::TYPE, CampaignEvent::NAMES),
         (User::TYPE, UserEvent::NAMES),
         (Job::TYPE, JobEvent::NAMES),
+        (Engine::TYPE, EngineEvent::NAMES),
     ] {
         expected.extend(names.iter().map(|name| (aggregate.to_owned(), (*name).to_owned())));
     }
@@ -155,7 +159,8 @@ fn stored_names_stay_what_they_are() {
         RunEnding: "COMPLETED FAILED CANCELLED TERMINATED";
         Overlap: "SKIP QUEUE CANCEL_PREVIOUS";
         Role: "USER ADMIN";
-        JobChange: "PAUSE RESUME CANCEL TERMINATE RETRY";
+        JobChange: "PAUSE RESUME CANCEL TERMINATE RETRY PRIORITIZE";
+        JobPriority: "LOW NORMAL HIGH URGENT";
         JobState:
             "NOT_CREATED PENDING RUNNING PAUSED CANCELLING NEEDS_ATTENTION COMPLETED FAILED CANCELLED TERMINATED CONTINUED";
     }

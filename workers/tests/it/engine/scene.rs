@@ -70,7 +70,7 @@ pub struct Node {
     pub queue: CommandQueue,
     pub repository: Arc<dyn EventRepository>,
     wakeup: Wakeup,
-    settings: tokio::sync::watch::Receiver<Arc<store::engine_settings::EngineSettings>>,
+    settings: tokio::sync::watch::Receiver<Arc<domain::engine::EngineSettings>>,
     tasks: TaskTracker,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -86,7 +86,8 @@ impl Node {
         let repository: Arc<dyn EventRepository> = Arc::new(repository);
         let bus = CommandBus::new(Arc::clone(&repository), None);
         let stop = CancellationToken::new();
-        let (settings, following) = store::engine_settings::follow(pool.clone(), stop.clone());
+        let (settings, following) =
+            projections::engine_settings::follow(pool.clone(), stop.clone()).await.expect("it reads");
         tasks.spawn(following);
         let queue = CommandQueue::new(pool.clone());
         Self { writer, bus, queue, repository, wakeup, settings, tasks, _stop: stop.drop_guard() }
