@@ -3,6 +3,7 @@
 pub mod api;
 pub mod core;
 pub mod database;
+mod desk_metrics;
 pub mod engine;
 pub mod keys;
 pub mod listener;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::api::Probe;
+use domain::engine::EngineSettings;
+use projections::engine_settings;
 use projections::{Log, Projections, catalogue};
 use prometheus::Registry;
 use sqlx::PgPool;
 use store::command_queue::CommandQueue;
-use store::engine_settings::{self, EngineSettings};
 use store::repository::DEFAULT_SHARD;
 use store::vault::Vault;
 use tokio::net::TcpListener;
@@ -22,6 +23,7 @@ use workers::{Supervisor, WorkerConfig, WorkerParts};
 
 use super::core::{Core, writer_name};
 use super::database::Database;
+use super::desk_metrics::DeskFigures;
 use super::metrics::Figures;
 use super::platform::PlatformParts;
 use super::probes::{PlatformProbe, WriterProbe};
@@ -90,7 +92,7 @@ impl Engine {
                 probes.push(Arc::new(PlatformProbe(Arc::clone(&gateway))));
             }
             if role.has_workers() {
-                start_workers(config, &shared, gateway, stages);
+                start_workers(config, &shared, gateway, stages)?;
             }
         }
         if role.has_api() {
@@ -136,19 +138,19 @@ async fn share(start: Start<'_>, stages: &mut Stages) -> Result<Shared, Failure>
     let projections = follow(&pool, &core, &queue, stages);
     let registry = Registry::new();
     measure(&registry, &pool, &core, &queue, &time, stages)?;
-    let settings = follow_settings(&pool, stages);
+    let settings = follow_settings(&pool, stages).await?;
     Ok(Shared { pool, core, queue, projections, vault, time, registry, settings, name })
 }
 
-fn follow_settings(pool: &PgPool, stages: &mut Stages) -> watch::Receiver<Arc<EngineSettings>> {
+async fn follow_settings(pool: &PgPool, stages: &mut Stages) -> Result<watch::Receiver<Arc<EngineSettings>>, Failure> {
     let stop = CancellationToken::new();
-    let (settings, following) = engine_settings::follow(pool.clone(), stop.clone());
+    let (settings, following) = engine_settings::follow(pool.clone(), stop.clone()).await?;
     let following = tokio::spawn(following);
     stages.started("engine settings", METRICS_LIMIT, async move {
         stop.cancel();
         let _ = following.await;
     });
-    settings
+    Ok(settings)
 }
 
 fn measure(
@@ -159,15 +161,8 @@ fn measure(
     time: &Time,
     stages: &mut Stages,
 ) -> Result<(), Failure> {
-    let figures = Figures::try_new(registry, pool, core, queue, time).map_err(|error| {
-        Failure::new("METRICS_FAILED", Exit::Software, "the metrics cannot be set up").caused_by(error)
-    })?;
-    let stop = CancellationToken::new();
-    let keeping = tokio::spawn(figures.keep(stop.clone()));
-    stages.started("metrics", METRICS_LIMIT, async move {
-        stop.cancel();
-        let _ = keeping.await;
-    });
+    let figures = Figures::try_new(registry, pool, core, queue, time).map_err(no_metrics)?;
+    keep("metrics", stages, |stop| figures.keep(stop));
     Ok(())
 }
 
@@ -198,11 +193,12 @@ async fn start_platform(
     Ok((gateway, url))
 }
 
-fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages: &mut Stages) {
+fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages: &mut Stages) -> Result<(), Failure> {
     let settings = WorkerConfig {
         concurrency: config.worker_concurrency,
         call_limit: config.call_limit,
         settle_time: config.call_limit * 2,
+        command_retention: config.command_retention,
         ..WorkerConfig::named(&shared.name)
     };
     let parts = WorkerParts {
@@ -220,9 +216,30 @@ fn start_workers(config: &Config, shared: &Shared, gateway: Arc<Gateway>, stages
         workflows: workers::job::Registry::default(),
     };
     let workers = Supervisor::start(settings, parts);
+    let desk = workers.desk();
     stages.started("workers", WORKERS_LIMIT, async move {
         if let Err(error) = workers.stop().await {
             tracing::error!(error = &error as &dyn std::error::Error, "the workers did not end in order");
         }
+    });
+    let figures = DeskFigures::try_new(&shared.registry, desk, shared.settings.clone()).map_err(no_metrics)?;
+    keep("metrics of the desk", stages, |stop| figures.keep(stop));
+    Ok(())
+}
+
+fn no_metrics(error: prometheus::Error) -> Failure {
+    Failure::new("METRICS_FAILED", Exit::Software, "the metrics cannot be set up").caused_by(error)
+}
+
+/// Reads figures until the process ends.
+fn keep<Keeping>(what: &'static str, stages: &mut Stages, keep: impl FnOnce(CancellationToken) -> Keeping)
+where
+    Keeping: Future<Output = ()> + Send + 'static,
+{
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keep(stop.clone()));
+    stages.started(what, METRICS_LIMIT, async move {
+        stop.cancel();
+        let _ = keeping.await;
     });
 }

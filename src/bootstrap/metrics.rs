@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::time::Time;
 
-const EVERY: Duration = Duration::from_secs(5);
+/// How often figures are read.
+pub const EVERY: Duration = Duration::from_secs(5);
 
 /// The figures, and where they come from.
 pub struct Figures {

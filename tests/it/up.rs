@@ -7,6 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
+use serde_json::json;
 
 use crate::support::binary::{reprise, run};
 use crate::support::service::{Service, folder};
@@ -89,6 +90,30 @@ fn public_address_is_refused_while_everybody_knows_the_first_password() {
     assert_eq!(reset.status, 0, "{}", reset.stdout);
     let service = Service::start(&data_dir, &["--listen", "0.0.0.0:0"]);
     assert_eq!(service.ready["first_admin"], false);
+}
+
+#[test]
+fn running_engine_follows_its_settings_and_its_metrics_say_so() {
+    let folder = folder();
+    let data_dir = folder.path().join("data");
+    let service = Service::start(&data_dir, &[]);
+    let figure = |service: &Service, line: &str| {
+        let (status, body) = service.get("/metrics");
+        (status == 200 && body.lines().any(|known| known == line)).then_some(())
+    };
+    service.until("the first figures", |service| figure(service, "reprise_desk_limit{limit=\"running\"} 512"));
+    let (first, chosen) = ("admin", "a longer password of one's own");
+    let cookie = service.post("/auth/login", &json!({ "username": "admin", "password": first }), "").cookie;
+    let change = json!({ "currentPassword": first, "newPassword": chosen });
+    assert_eq!(service.post("/auth/change-password", &change, &cookie).status, 200);
+    let cookie = service.post("/auth/login", &json!({ "username": "admin", "password": chosen }), "").cookie;
+    let mutation = "mutation { setEngineSettings(input: { maxRunning: 7, jobsPaused: true, pauseReason: \"a look\" }) {
+        engineSettings { revision } userErrors { code } } }";
+    let done = service.post("/graphql", &json!({ "query": mutation }), &cookie);
+    assert!(done.body.contains("\"revision\":1"), "{}", done.body);
+    for line in ["reprise_desk_limit{limit=\"running\"} 7", "reprise_desk_paused 1"] {
+        service.until(line, |service| figure(service, line));
+    }
 }
 
 #[test]

@@ -28,6 +28,14 @@ pub fn folder() -> TempDir {
     folder
 }
 
+/// What the API said.
+pub struct Answer {
+    pub status: u16,
+    /// The cookie that it set, if it did.
+    pub cookie: String,
+    pub body: String,
+}
+
 /// A running process.
 pub struct Service {
     child: Child,
@@ -73,16 +81,44 @@ impl Service {
 
     /// Asks the API; the status and the body of its answer.
     pub fn get(&self, path: &str) -> (u16, String) {
+        let Answer { status, body, .. } = self.ask("GET", path, "", "");
+        (status, body)
+    }
+
+    /// Posts JSON with the cookie of a session, if there is one.
+    pub fn post(&self, path: &str, body: &Value, cookie: &str) -> Answer {
+        let headers = format!("content-type: application/json\r\nx-reprise-csrf: 1\r\ncookie: {cookie}\r\n");
+        self.ask("POST", path, &headers, &body.to_string())
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let url = self.ready["api_url"].as_str().expect("it has an API");
         let host = url.strip_prefix("http://").expect("it is plain");
         let mut stream = TcpStream::connect(host).expect("it listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("a valid limit");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").expect("it reads");
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        write!(stream, "{head}{headers}content-length: {length}\r\n\r\n{body}").expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers in text");
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an HTTP status");
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-        (status, body)
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+        Answer { status, cookie, body: body.to_owned() }
+    }
+
+    /// Asks until `ask` has an answer.
+    #[expect(clippy::disallowed_methods, reason = "a test's own thread polls a process that tells nobody")]
+    pub fn until<T>(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(answer) = ask(self) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{what} did not happen:\n{}", self.log());
+            thread::sleep(POLL * 10);
+        }
     }
 
     pub fn signal(&self, signal: Signal) {
