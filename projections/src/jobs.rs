@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use domain::any_event::AnyEvent;
 use domain::bot::UnknownName;
 use domain::ids::{BotId, CampaignId, JobId};
-use domain::job::{JobEvent, JobState};
+use domain::job::{JobEvent, JobPriority, JobState};
 use serde_json::Value;
 use sqlx::PgConnection;
 use store::event::StoredEvent;
@@ -108,6 +108,8 @@ pub struct JobView {
     /// The job that goes on in its place.
     pub next_job_id: Option<JobId>,
     pub state: JobState,
+    /// How urgent it is among the jobs of its bot.
+    pub priority: JobPriority,
     /// Why a person paused, cancelled, ended or reset it.
     pub reason: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -178,7 +180,7 @@ impl Projection for Jobs {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [&'static str] {

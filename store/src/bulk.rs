@@ -20,6 +20,8 @@ pub struct NewBulkOperation {
     pub bot_id: BotId,
     /// The name of a `domain::job::JobChange`.
     pub change: String,
+    /// The name of a `domain::job::JobPriority`, for a change of that.
+    pub priority: Option<String>,
     pub reason: String,
     /// In the text form of `domain::metadata::Actor`.
     pub actor: String,
@@ -34,6 +36,8 @@ pub struct BulkOperation {
     pub id: Uuid,
     pub bot_id: BotId,
     pub change: String,
+    /// The name of a `domain::job::JobPriority`, for a change of that.
+    pub priority: Option<String>,
     pub reason: String,
     pub actor: String,
     pub correlation_id: Uuid,
@@ -62,6 +66,7 @@ impl FromRow<'_, PgRow> for BulkOperation {
             id: row.try_get("operation_id")?,
             bot_id: BotId::from_uuid(row.try_get("bot_id")?),
             change: row.try_get("change")?,
+            priority: row.try_get("priority")?,
             reason: row.try_get("reason")?,
             actor: row.try_get("actor")?,
             correlation_id: row.try_get("correlation_id")?,
@@ -97,8 +102,8 @@ pub async fn begin(
     let mut tx = pool.begin().await?;
     let stored = sqlx::query(
         "INSERT INTO job_bulk_operations (operation_id, bot_id, change, reason, actor, correlation_id, total,
-                                          created_at, finished_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $7 = 0 THEN $8 END)
+                                          created_at, finished_at, priority)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $7 = 0 THEN $8 END, $9)
              ON CONFLICT (operation_id) DO NOTHING",
     )
     .bind(operation.id)
@@ -109,6 +114,7 @@ pub async fn begin(
     .bind(operation.correlation_id)
     .bind(i32::try_from(jobs.len()).unwrap_or(i32::MAX))
     .bind(operation.at)
+    .bind(&operation.priority)
     .execute(&mut *tx)
     .await?;
     if stored.rows_affected() == 0 || jobs.is_empty() {
@@ -130,7 +136,8 @@ pub async fn begin(
 }
 
 const SELECT: &str = "
-    SELECT operation.operation_id, operation.bot_id, operation.change, operation.reason, operation.actor,
+    SELECT operation.operation_id, operation.bot_id, operation.change, operation.priority, operation.reason,
+           operation.actor,
            operation.correlation_id, operation.created_at, operation.finished_at, operation.total,
            counts.done, counts.refused
       FROM job_bulk_operations AS operation

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::ids::{JobId, RequestId, derive};
-use domain::job::{Job, JobChange, JobError};
+use domain::job::{Job, JobChange, JobError, JobPriority};
 use domain::metadata::{Actor, Metadata};
 use store::StoreError;
 use store::bulk::{self, BulkOperation};
@@ -72,7 +72,9 @@ async fn change_one(
     if job.bot_id() != Some(operation.bot_id) {
         return Err(StoreError::InvalidRequest { reason: "a job of another bot" }.into());
     }
-    let command = match change.command(&job, operation.reason.clone(), at) {
+    // One that is set was checked when it was asked for.
+    let priority = operation.priority.as_deref().and_then(|name| name.parse::<JobPriority>().ok());
+    let command = match change.command(&job, operation.reason.clone(), priority, at) {
         Ok(command) => command,
         Err(refusal) => return Ok(Some(refusal)),
     };

@@ -15,7 +15,7 @@ use super::error::{caller, coded, fault, services};
 use super::global_id::Kind;
 use super::job_history::JobEvent;
 use super::job_waiting::{self, JobWaiting};
-use super::names::{JobOrigin, JobState};
+use super::names::{JobOrigin, JobPriority, JobState};
 use super::scalars::Long;
 use crate::code::Code;
 use crate::deps::Services;
@@ -95,6 +95,11 @@ impl Job {
     pub fn of(view: JobView, caller: &Caller) -> Self {
         let is_own = view.bot_id == BotId::of(caller.session.user_id);
         Self { view, is_own }
+    }
+
+    /// Whether it is the caller's own.
+    pub const fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// The job as its stream says, if whoever asks may see it.
@@ -187,6 +192,11 @@ impl Job {
     /// Where it stands.
     async fn state(&self) -> JobState {
         self.view.state.into()
+    }
+
+    /// How urgent it is among the jobs of its bot.
+    async fn priority(&self) -> JobPriority {
+        self.view.priority.into()
     }
 
     /// Why a person paused, cancelled, ended or set it back.

@@ -12,7 +12,7 @@ use super::connection::{Cursor, List, PageArguments, TotalCount};
 use super::error::{caller, fault, services};
 use super::global_id::Kind;
 use super::job::Job;
-use super::names::JobChange;
+use super::names::{JobChange, JobPriority};
 
 /// What became of one job of a bulk operation.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,11 @@ impl JobBulkOperation {
     /// What was asked of each job.
     async fn action(&self) -> Option<JobChange> {
         self.0.change.parse::<job_domain::JobChange>().ok().map(Into::into)
+    }
+
+    /// Which priority is set, when that was asked.
+    async fn priority(&self) -> Option<JobPriority> {
+        self.0.priority.as_ref()?.parse::<job_domain::JobPriority>().ok().map(Into::into)
     }
 
     /// Why.

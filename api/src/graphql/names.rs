@@ -227,6 +227,21 @@ mirrored! {
         Terminate,
         /// Run again from the step that failed, or from where history and code part.
         Retry,
+        /// Be more or less urgent among the jobs of the bot.
+        Prioritize,
+    }
+
+    /// How urgent a job is among those of its bot. Of each level some jobs begin whatever is above it, and bots take
+    /// turns, whatever the priorities of their jobs are.
+    JobPriority = "domain::job::JobPriority" {
+        /// It has time.
+        Low,
+        /// As jobs are that nobody asked for.
+        Normal,
+        /// As jobs are that a person asked for.
+        High,
+        /// Before all others of its bot.
+        Urgent,
     }
 
     /// Why a job is there.

@@ -1,12 +1,12 @@
-//! What is told as it happens: a bot's events, without gap or double, and the bot itself.
+//! What is told as it happens: the events of a bot or of a job, without gap or double, and the bot and the job themselves.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Context, Result, SimpleObject, Subscription as GraphqlSubscription};
-use domain::ids::BotId;
-use futures_util::stream::{self, Stream};
+use async_graphql::{Context, Error, ID, Result, SimpleObject, Subscription as GraphqlSubscription};
+use domain::ids::{BotId, JobId};
+use futures_util::stream::{self, Stream, StreamExt};
 use store::event::StoredEvent;
 use store::repository::DEFAULT_SHARD;
 use tokio::sync::watch;
@@ -16,10 +16,13 @@ use super::bot::Bot;
 use super::connection::Cursor;
 use super::error::{caller, coded, fault};
 use super::event::{BotEvent, EventKey};
+use super::job::{self, Job, job_id};
+use super::job_history::JobEvent;
 use crate::code::Code;
 use crate::deps::Services;
-use crate::http::Problem;
+use crate::http::{Caller, Problem};
 
+const BOT_STREAM: &str = "Bot";
 const PAGE: i64 = 100;
 /// Nothing is looked for more often than this, however many commits there are.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -33,6 +36,15 @@ pub struct BotEventMessage {
     cursor: String,
     /// What happened.
     node: BotEvent,
+}
+
+/// An event of a job with its cursor.
+#[derive(SimpleObject)]
+pub struct JobEventMessage {
+    /// Names the place after this event; a later subscription goes on there.
+    cursor: String,
+    /// What happened.
+    node: JobEvent,
 }
 
 /// Everything that is told as it happens.
@@ -59,27 +71,76 @@ impl Subscription {
         if !(0..=bot.sequence).contains(&sequence) {
             return Err(coded(Code::InvalidCursor, "this cursor is none of this bot's events"));
         }
-        Ok(stream::unfold(Some(Follower::new(services, bot_id, sequence)), |follower| async {
-            let mut follower = follower?;
-            match follower.next().await {
-                Ok(event) => Some((Ok(message(event)), Some(follower))),
-                // The last word: whoever listens comes back with the cursor.
-                Err(error) => Some((Err(error), None)),
-            }
-        }))
+        let follower = Follower::new(services, BOT_STREAM, bot_id.to_string(), sequence);
+        Ok(told(follower).map(|event| event.map(message)))
     }
 
     /// The caller's bot: as it is now, and again after each change. Changes in quick succession are told as one.
     async fn bot(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Result<Bot>> + use<>> {
         let (services, bot_id) = own(ctx)?;
-        Ok(stream::unfold(Some(Watcher::new(services, bot_id)), |watcher| async {
-            let mut watcher = watcher?;
-            match watcher.next().await {
-                Ok(bot) => Some((Ok(bot), Some(watcher))),
-                Err(error) => Some((Err(error), None)),
-            }
-        }))
+        Ok(told(Watcher::new(services, bot_id)))
     }
+
+    /// What happens to a job, in order, each event once: those after `after`, then new ones as they happen. Whoever was
+    /// cut off goes on with the last cursor that they saw. A job that is over may be retried, so it goes on after an end.
+    async fn job_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global id of the job")] job_id: ID,
+        #[graphql(desc = "A cursor of `Job.history` or of this subscription; only new events when it is left out")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = Result<JobEventMessage>> + use<>> {
+        let watcher = JobWatcher::of(ctx, &job_id)?;
+        let job = watcher.load().await?;
+        let (is_own, last) = (job.is_own(), job.view.last_sequence);
+        let sequence = match after {
+            Some(after) => Cursor::key::<i64>(&after)?,
+            None => last,
+        };
+        if !(0..=last).contains(&sequence) {
+            return Err(coded(Code::InvalidCursor, "this cursor is none of this job's history"));
+        }
+        let follower = Follower::new(watcher.services, job::STREAM, watcher.id.to_string(), sequence);
+        let message = move |event: StoredEvent| JobEventMessage {
+            cursor: cursor(&event.sequence),
+            node: JobEvent { event, is_own },
+        };
+        Ok(told(follower).map(move |event| event.map(message)))
+    }
+
+    /// A job: as it is now, and again after each change. Changes in quick succession are told as one.
+    async fn job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global id of the job")] id: ID,
+    ) -> Result<impl Stream<Item = Result<Job>> + use<>> {
+        let watcher = JobWatcher::of(ctx, &id)?;
+        watcher.load().await?;
+        Ok(told(watcher))
+    }
+}
+
+/// Says one thing after the other, as it happens.
+trait Teller: Send {
+    type News: Send;
+
+    /// Waits for the next.
+    fn next(&mut self) -> impl Future<Output = Result<Self::News>> + Send;
+}
+
+/// What a teller says, until it says an error: that is the last word, and whoever listens comes back.
+fn told<T: Teller>(teller: T) -> impl Stream<Item = Result<T::News>> {
+    stream::unfold(Some(teller), |teller| async {
+        let mut teller = teller?;
+        match teller.next().await {
+            Ok(news) => Some((Ok(news), Some(teller))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+fn cursor<Key: serde::Serialize>(key: &Key) -> String {
+    async_graphql::connection::CursorType::encode_cursor(&Cursor::of(key))
 }
 
 fn own(ctx: &Context<'_>) -> Result<(Arc<Services>, BotId)> {
@@ -88,8 +149,7 @@ fn own(ctx: &Context<'_>) -> Result<(Arc<Services>, BotId)> {
 }
 
 fn message(event: StoredEvent) -> BotEventMessage {
-    let cursor = async_graphql::connection::CursorType::encode_cursor(&Cursor::of(&EventKey::of(&event)));
-    BotEventMessage { cursor, node: BotEvent(event) }
+    BotEventMessage { cursor: cursor(&EventKey::of(&event)), node: BotEvent(event) }
 }
 
 /// Waits for commits, but never long and never without a pause.
@@ -107,33 +167,43 @@ impl Commits {
     }
 }
 
-/// Reads a bot's stream, event by event.
+/// Reads a stream, event by event.
 struct Follower {
     services: Arc<Services>,
-    bot_id: String,
+    stream: &'static str,
+    id: String,
     sequence: i64,
     read: VecDeque<StoredEvent>,
     commits: Commits,
 }
 
 impl Follower {
-    fn new(services: Arc<Services>, bot_id: BotId, sequence: i64) -> Self {
+    fn new(services: Arc<Services>, stream: &'static str, id: String, sequence: i64) -> Self {
         let commits = Commits::new(&services);
-        Self { services, bot_id: bot_id.to_string(), sequence, read: VecDeque::new(), commits }
+        Self { services, stream, id, sequence, read: VecDeque::new(), commits }
     }
+}
+
+impl Teller for Follower {
+    type News = StoredEvent;
 
     async fn next(&mut self) -> Result<StoredEvent> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 if event.sequence != self.sequence + 1 {
-                    tracing::error!(bot.id = self.bot_id, sequence = self.sequence + 1, "an event is missing");
+                    tracing::error!(
+                        stream = self.stream,
+                        id = self.id,
+                        sequence = self.sequence + 1,
+                        "an event is missing"
+                    );
                     return Err(fault(Problem::internal()));
                 }
                 self.sequence = event.sequence;
                 return Ok(event);
             }
             let repository = self.services.deps.bus.repository();
-            self.read = repository.stream("Bot", &self.bot_id, self.sequence, PAGE).await.map_err(fault)?.into();
+            self.read = repository.stream(self.stream, &self.id, self.sequence, PAGE).await.map_err(fault)?.into();
             if self.read.is_empty() {
                 self.commits.wait().await;
             }
@@ -154,6 +224,10 @@ impl Watcher {
         let commits = Commits::new(&services);
         Self { services, bot_id, shown: None, commits }
     }
+}
+
+impl Teller for Watcher {
+    type News = Bot;
 
     async fn next(&mut self) -> Result<Bot> {
         loop {
@@ -165,4 +239,45 @@ impl Watcher {
             self.commits.wait().await;
         }
     }
+}
+
+/// Loads a job whenever it has changed, for as long as whoever listens may see it.
+struct JobWatcher {
+    services: Arc<Services>,
+    caller: Caller,
+    id: JobId,
+    shown: Option<i64>,
+    commits: Commits,
+}
+
+impl JobWatcher {
+    fn of(ctx: &Context<'_>, id: &ID) -> Result<Self> {
+        let (services, _) = own(ctx)?;
+        let commits = Commits::new(&services);
+        let id = job_id(id).ok_or_else(no_job)?;
+        Ok(Self { services, caller: caller(ctx)?.clone(), id, shown: None, commits })
+    }
+
+    async fn load(&self) -> Result<Job> {
+        Job::load(&self.services, &self.caller, self.id).await?.ok_or_else(no_job)
+    }
+}
+
+impl Teller for JobWatcher {
+    type News = Job;
+
+    async fn next(&mut self) -> Result<Job> {
+        loop {
+            let job = self.load().await?;
+            if self.shown != Some(job.view.last_sequence) {
+                self.shown = Some(job.view.last_sequence);
+                return Ok(job);
+            }
+            self.commits.wait().await;
+        }
+    }
+}
+
+fn no_job() -> Error {
+    coded(Code::NotFound, "there is no such job")
 }

@@ -9,7 +9,7 @@ use crate::jobs::{global, id_of};
 use crate::support::poll::until;
 use crate::support::{Person, TestApp};
 
-const FIELDS: &str = "operation { id action reason actor total done refused pending finishedAt
+const FIELDS: &str = "operation { id action priority reason actor total done refused pending finishedAt
     results(first: 10) { totalCount nodes { jobId status code job { state } } } } ";
 
 async fn in_read_model(person: &Person, jobs: usize) {
@@ -44,12 +44,18 @@ async fn a_change_takes_the_jobs_that_can_take_it_and_is_begun_once() {
     let old = json!({ "filter": { "createdBefore": app.world.clock.now() }, "action": "TERMINATE" });
     let older = person.client.done("changeJobs", old, FIELDS).await["operation"].take();
     assert_eq!(older["results"]["nodes"], json!([pending(first)]));
+    let urgent = json!({ "filter": {}, "action": "PRIORITIZE", "priority": "URGENT" });
+    let urgent = person.client.done("changeJobs", urgent, FIELDS).await["operation"].take();
+    assert_eq!(
+        (&urgent["action"], &urgent["priority"], &urgent["total"]),
+        (&json!("PRIORITIZE"), &json!("URGENT"), &json!(2))
+    );
     // Nothing is left to do where nothing was found.
     let none = json!({ "filter": { "workflow": "nothing" }, "action": "CANCEL" });
     let none = person.client.done("changeJobs", none, FIELDS).await["operation"].take();
     assert!(none["finishedAt"].is_string() && none["total"] == 0, "{none}");
     let list = person.client.query("{ jobBulkOperations { nodes { id } } }", json!({})).await;
-    let ids: Vec<&Value> = [&none, &older, &begun].map(|operation| &operation["id"]).to_vec();
+    let ids: Vec<&Value> = [&none, &urgent, &older, &begun].map(|operation| &operation["id"]).to_vec();
     let listed = list["jobBulkOperations"]["nodes"].as_array().expect("a list");
     assert_eq!(listed.iter().map(|node| &node["id"]).collect::<Vec<_>>(), ids);
     let by_id = "query($id: ID!) { node(id: $id) { ... on JobBulkOperation { total } } }";
@@ -70,6 +76,12 @@ async fn a_change_of_others_jobs_or_of_too_many_is_refused_and_begins_nothing() 
     }
     let long = json!({ "filter": {}, "action": "CANCEL", "reason": "x".repeat(501) });
     assert_eq!(person.client.refused("changeJobs", long).await.0, "JOB_TEXT_TOO_LONG");
+    for input in [json!({ "action": "PRIORITIZE" }), json!({ "action": "PAUSE", "priority": "LOW" })] {
+        let mut input = input;
+        input["filter"] = json!({});
+        let (code, path) = person.client.refused("changeJobs", input).await;
+        assert_eq!((code.as_str(), path), ("BAD_INPUT", json!(["input", "priority"])));
+    }
     app.world
         .execute(
             "INSERT INTO jobs

@@ -329,3 +329,38 @@ async fn a_history_is_read_from_both_ends() {
     let before = page(json!({ "last": 3, "before": last["pageInfo"]["startCursor"] })).await;
     assert_eq!((sequences(&before), &before["pageInfo"]["hasNextPage"]), (vec![5, 6, 7], &json!(true)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn priority_follows_from_who_asked_and_is_changed_while_the_job_lives() {
+    let app = TestApp::start().await;
+    let (person, tom) = (app.user("marta").await, app.user("tom").await);
+    let at = app.world.clock.now();
+    let asked_for = app.world.begun(person.id, Origin::Person).await;
+    let campaign = Origin::Campaign { campaign_id: CampaignId::from_uuid(TestEntropy.uuid()), due_at: at };
+    let due = app.world.begun(person.id, campaign).await;
+    let fields = "job { priority lastActor historyLength }";
+    let input = |job, priority: &str| json!({ "jobId": id_of(job), "priority": priority });
+    let changed = person.client.done("prioritizeJob", input(due, "URGENT"), fields).await["job"].take();
+    assert_eq!((&changed["priority"], &changed["historyLength"]), (&json!("URGENT"), &json!(3)));
+    assert_eq!(changed["lastActor"], format!("user:{}", person.id));
+    assert_eq!(history(&person, due).await[2], ("JobPrioritized".to_owned(), format!("user:{}", person.id)));
+    // The one that it has already is no news.
+    let same = person.client.done("prioritizeJob", input(asked_for, "HIGH"), fields).await["job"].take();
+    assert_eq!((&same["priority"], &same["historyLength"]), (&json!("HIGH"), &json!(2)));
+    let fork = json!({ "jobId": id_of(due), "index": 0, "priority": "LOW" });
+    assert_eq!(person.client.done("forkJob", fork, "job { priority }").await["job"]["priority"], "LOW");
+    let heir = json!({ "jobId": id_of(due), "index": 0 });
+    assert_eq!(person.client.done("forkJob", heir, "job { priority }").await["job"]["priority"], "URGENT");
+    assert_eq!(tom.client.refused("prioritizeJob", input(due, "LOW")).await.0, "NOT_FOUND");
+    app.world.job(due, JobCommand::Complete { result: json!(null), at }).await;
+    let over = person.client.refused("prioritizeJob", input(due, "LOW")).await;
+    assert_eq!(over, ("JOB_COMMAND_NOT_ALLOWED".to_owned(), json!(["input", "jobId"])));
+    let root = app.admin().await;
+    let trail = "{ auditTrail(filter: { events: [\"JobPrioritized\"] }, last: 1) { nodes { summary actor } } }";
+    let entry = until("the entry", || async {
+        let mut nodes = root.client.query(trail, json!({})).await["auditTrail"]["nodes"].take();
+        Some(nodes[0].take()).filter(|entry| !entry.is_null())
+    });
+    let expected = json!({ "summary": "set the priority to URGENT", "actor": format!("user:{}", person.id) });
+    assert_eq!(entry.await, expected);
+}

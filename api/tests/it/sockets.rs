@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use domain::bot::{BotCommand, Limits};
 use domain::clock::Clock;
+use domain::job::Origin;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Error;
 
+use crate::jobs::id_of;
 use crate::support::client::Answer;
 use crate::support::poll::until;
 use crate::support::socket::{Heard, Socket, handshake};
@@ -270,4 +272,76 @@ async fn session_that_must_change_its_password_hears_nothing() {
         (&message["type"], &message["payload"][0]["extensions"]["code"]),
         (&json!("error"), &json!("PASSWORD_CHANGE_REQUIRED"))
     );
+}
+
+const JOB_EVENTS: &str = "subscription($id: ID!, $after: String) {
+    jobEvents(jobId: $id, after: $after) { cursor node { sequence type actor summary } } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_job_comes_once_and_in_order_and_goes_on_after_a_cursor() {
+    let app = TestApp::start().await;
+    let person = app.user("marta").await;
+    let job = app.world.begun(person.id, Origin::Person).await;
+    let id = id_of(job);
+    let mut socket = Socket::ready(&person.client).await;
+    socket.subscribe("new", JOB_EVENTS, json!({ "id": id })).await;
+    socket.subscribe("now", "{ engine { clockSpeed } }", json!({})).await;
+    socket.next("now").await;
+    socket.hear().await;
+    person.client.done("pauseJob", json!({ "jobId": id, "reason": "a look" }), "job { state }").await;
+    let told = socket.next("new").await["data"]["jobEvents"].take();
+    let paused = json!({
+        "sequence": 3, "type": "JobPaused", "actor": format!("user:{}", person.id), "summary": "paused the job: a look"
+    });
+    assert_eq!(told["node"], paused);
+    drop(socket);
+    person.client.done("resumeJob", json!({ "jobId": id }), "job { state }").await;
+    let mut again = Socket::ready(&person.client).await;
+    again.subscribe("on", JOB_EVENTS, json!({ "id": id, "after": told["cursor"] })).await;
+    assert_eq!(again.next("on").await["data"]["jobEvents"]["node"]["type"], "JobResumed");
+    // A cursor of the history is one of the subscription too.
+    let query = "query($id: ID!) { node(id: $id) { ... on Job { history(first: 1) { pageInfo { endCursor } } } } }";
+    let first = person.client.query(query, json!({ "id": id })).await;
+    let after = &first["node"]["history"]["pageInfo"]["endCursor"];
+    again.subscribe("all", JOB_EVENTS, json!({ "id": id, "after": after })).await;
+    for name in ["JobStarted", "JobPaused", "JobResumed"] {
+        assert_eq!(again.next("all").await["data"]["jobEvents"]["node"]["type"], name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_is_told_as_it_is_and_after_each_change() {
+    let app = TestApp::start().await;
+    let person = app.user("marta").await;
+    let id = id_of(app.world.begun(person.id, Origin::Person).await);
+    let mut socket = Socket::ready(&person.client).await;
+    socket.subscribe("job", "subscription($id: ID!) { job(id: $id) { state priority } }", json!({ "id": id })).await;
+    let running = json!({ "state": "RUNNING", "priority": "HIGH" });
+    assert_eq!(socket.next("job").await["data"]["job"], running);
+    person.client.done("prioritizeJob", json!({ "jobId": id, "priority": "LOW" }), "job { state }").await;
+    assert_eq!(socket.next("job").await["data"]["job"], json!({ "state": "RUNNING", "priority": "LOW" }));
+    person.client.done("terminateJob", json!({ "jobId": id }), "job { state }").await;
+    assert_eq!(socket.next("job").await["data"]["job"]["state"], "TERMINATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_others_and_cursors_that_are_none_are_told_to_nobody() {
+    let app = TestApp::start().await;
+    let (person, tom) = (app.user("marta").await, app.user("tom").await);
+    let id = id_of(app.world.begun(person.id, Origin::Person).await);
+    let mut socket = Socket::ready(&tom.client).await;
+    socket.subscribe("events", JOB_EVENTS, json!({ "id": id })).await;
+    assert_eq!(refusal(&mut socket).await, "NOT_FOUND");
+    socket.subscribe("job", "subscription($id: ID!) { job(id: $id) { state } }", json!({ "id": id })).await;
+    assert_eq!(refusal(&mut socket).await, "NOT_FOUND");
+    let mut own = Socket::ready(&person.client).await;
+    own.subscribe("events", JOB_EVENTS, json!({ "id": id, "after": "OTk5" })).await;
+    assert_eq!(refusal(&mut own).await, "INVALID_CURSOR");
+}
+
+/// The code with which an operation ends.
+async fn refusal(socket: &mut Socket) -> Value {
+    let Heard::Message(mut message) = socket.hear().await else { panic!("the socket is closed") };
+    assert_eq!(message["type"], "error", "{message}");
+    message["payload"][0]["extensions"]["code"].take()
 }

@@ -1,8 +1,5 @@
 //! The job's state, decisions and fold.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
@@ -15,43 +12,14 @@ use super::command::JobCommand;
 use super::error::JobError;
 use super::event::{JobEvent, Origin};
 use super::journal::{Divergence, Entry, Journal, Next, Wake};
+use super::priority::JobPriority;
+use super::state::JobState;
 use super::upcast;
-use crate::bot::{UnknownName, named};
 use crate::decide::Decide;
 use crate::ids::{BotId, JobId};
 
 /// Longest reason or name that a person or the code may give, in characters.
 const LONGEST_TEXT: usize = 500;
-
-named!(
-    /// Where a job stands.
-    JobState {
-        NotCreated = "NOT_CREATED",
-        /// It has not begun.
-        Pending = "PENDING",
-        /// It runs, sleeps or waits; its journal says which.
-        Running = "RUNNING",
-        Paused = "PAUSED",
-        /// Its cleanup runs.
-        Cancelling = "CANCELLING",
-        /// Today's code does not fit its history; nothing of it runs until a person acts.
-        NeedsAttention = "NEEDS_ATTENTION",
-        Completed = "COMPLETED",
-        Failed = "FAILED",
-        Cancelled = "CANCELLED",
-        Terminated = "TERMINATED",
-        /// Another job goes on in its place.
-        Continued = "CONTINUED",
-    }
-);
-
-impl JobState {
-    /// Whether nothing more happens by itself, for ever.
-    #[must_use]
-    pub const fn is_over(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Terminated | Self::Continued)
-    }
-}
 
 /// One durable run of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +33,8 @@ pub struct Job {
     journal: Journal,
     paused: Option<Paused>,
     divergence: Option<(u32, String, String)>,
+    /// As somebody set it.
+    priority: Option<JobPriority>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,6 +56,7 @@ impl Default for Job {
             journal: Journal::default(),
             paused: None,
             divergence: None,
+            priority: None,
         }
     }
 }
@@ -127,6 +98,19 @@ impl Job {
     #[must_use]
     pub const fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// How urgent it is among the jobs of its bot.
+    #[must_use]
+    pub fn priority(&self) -> JobPriority {
+        let usual = self.origin.as_ref().map_or(JobPriority::Normal, JobPriority::of_origin);
+        self.priority.unwrap_or(usual)
+    }
+
+    /// The priority that somebody gave it.
+    #[must_use]
+    pub const fn own_priority(&self) -> Option<JobPriority> {
+        self.priority
     }
 
     /// Where a retry begins: where history and code part, or the first step that is tried again, or the last that failed
@@ -291,7 +275,7 @@ impl Job {
 }
 
 impl Decide for Job {
-    const SHAPE: u32 = 2;
+    const SHAPE: u32 = 3;
 
     fn decide(&self, command: JobCommand) -> Decision {
         match command {
@@ -306,6 +290,11 @@ impl Decide for Job {
             }
             JobCommand::Pause { reason, at } => self.pause(reason, at),
             JobCommand::Resume { at } => self.resume(at),
+            JobCommand::Prioritize { priority, at } => {
+                self.live("Prioritize")?;
+                let is_new = self.priority() != priority;
+                Ok(is_new.then_some(JobEvent::JobPrioritized { priority, at }).into_iter().collect())
+            }
             JobCommand::RequestCancel { reason, at } => self.request_cancel(reason, at),
             JobCommand::Terminate { reason, at } => {
                 self.live("Terminate")?;
@@ -313,10 +302,11 @@ impl Decide for Job {
                 Ok(vec![JobEvent::JobTerminated { reason, at }])
             }
             JobCommand::Reset { index, reason, at } => self.reset(index, reason, at),
-            JobCommand::Fork { job_id, bot_id, workflow, input, from, index, history, at } => {
+            JobCommand::Fork { job_id, bot_id, workflow, input, from, index, history, priority, at } => {
                 let origin = Origin::Forked { job_id: from, index };
                 let mut events = self.create(job_id, bot_id, workflow, input, origin, at)?;
                 events.push(JobEvent::JobForked { from, index, history, at });
+                events.extend(priority.map(|priority| JobEvent::JobPrioritized { priority, at }));
                 Ok(events)
             }
             command => self.decide_run(command),
@@ -426,6 +416,7 @@ impl Aggregate for Job {
                 self.state = JobState::Pending;
             }
             JobEvent::JobStarted { .. } => self.state = JobState::Running,
+            JobEvent::JobPrioritized { priority, .. } => self.priority = Some(priority),
             JobEvent::JobPaused { at, .. } => {
                 self.paused = Some(Paused { since: at, from: self.state });
                 self.state = JobState::Paused;

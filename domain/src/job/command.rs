@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::event::{JobEvent, Origin, Outcome};
 use super::journal::Divergence;
+use super::priority::JobPriority;
 use crate::ids::{BotId, JobId};
 
 /// What may be asked of a job. The first half is the worker's that runs it, the second half anybody's.
@@ -119,6 +120,11 @@ pub enum JobCommand {
         reason: String,
         at: DateTime<Utc>,
     },
+    /// How urgent it is among the jobs of its bot from now on.
+    Prioritize {
+        priority: JobPriority,
+        at: DateTime<Utc>,
+    },
     /// Runs again from `index`; what is recorded from there on counts no more.
     Reset {
         index: u32,
@@ -134,6 +140,8 @@ pub enum JobCommand {
         from: JobId,
         index: u32,
         history: Vec<JobEvent>,
+        /// `None`: as any fork.
+        priority: Option<JobPriority>,
         at: DateTime<Utc>,
     },
 }
@@ -165,6 +173,7 @@ impl JobCommand {
             Self::Resume { .. } => "Resume",
             Self::RequestCancel { .. } => "RequestCancel",
             Self::Terminate { .. } => "Terminate",
+            Self::Prioritize { .. } => "Prioritize",
             Self::Reset { .. } => "Reset",
             Self::Fork { .. } => "Fork",
         }

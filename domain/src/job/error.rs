@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::aggregate::JobState;
+use super::state::JobState;
 
 /// Why a job refuses a command. Nothing is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -7,6 +7,7 @@ use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::priority::JobPriority;
 use crate::ids::{BotId, CampaignId, JobId};
 use crate::variants::variants;
 
@@ -125,6 +126,11 @@ pub enum JobEvent {
     JobResumed {
         at: DateTime<Utc>,
     },
+    /// Somebody set how urgent it is among the jobs of its bot.
+    JobPrioritized {
+        priority: JobPriority,
+        at: DateTime<Utc>,
+    },
     JobCancelRequested {
         reason: String,
         at: DateTime<Utc>,
@@ -191,6 +197,7 @@ variants!(
         PatchMarked,
         JobPaused,
         JobResumed,
+        JobPrioritized,
         JobCancelRequested,
         JobCancelled,
         JobTerminated,
@@ -251,6 +258,7 @@ impl JobEvent {
             | Self::PatchMarked { at, .. }
             | Self::JobPaused { at, .. }
             | Self::JobResumed { at }
+            | Self::JobPrioritized { at, .. }
             | Self::JobCancelRequested { at, .. }
             | Self::JobCancelled { at }
             | Self::JobTerminated { at, .. }

@@ -10,19 +10,23 @@ mod error;
 mod event;
 mod inheritance;
 mod journal;
+mod priority;
 pub mod retry_policy;
+mod state;
 #[cfg(test)]
 mod tests;
 mod upcast;
 
-pub use aggregate::{Job, JobState};
+pub use aggregate::Job;
 pub use change::JobChange;
 pub use command::JobCommand;
 pub use error::JobError;
 pub use event::{JobEvent, Origin, Outcome};
 pub use inheritance::{Inheritance, LARGEST_INHERITANCE};
 pub use journal::{Divergence, Entry, Journal, Next, StepFailure, Wake};
+pub use priority::JobPriority;
 pub use retry_policy::RetryPolicy;
+pub use state::JobState;
 
 /// Largest result of one step and largest input of a job, in bytes of JSON.
 pub const LARGEST_VALUE: usize = 256 * 1024;

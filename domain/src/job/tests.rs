@@ -226,11 +226,24 @@ fn fork_starts_with_the_history_of_the_original() {
         from: id(),
         index: 1,
         history: vec![completed(0)],
+        priority: Some(JobPriority::Low),
         at: at(20),
     };
     let job = fold(Job::default(), when(Vec::new(), fork).expect("a new stream"));
     assert_eq!(job.state(), JobState::Pending);
     assert_eq!(job.journal().step(0, "work", at(21)), Next::Recorded(Ok(json!(0))));
+    assert_eq!(job.priority(), JobPriority::Low);
+}
+
+#[test]
+fn priority_follows_from_the_origin_until_somebody_sets_it() {
+    let set = |priority| JobCommand::Prioritize { priority, at: at(1) };
+    let usual = fold(Job::default(), [created()]).priority();
+    assert_eq!(when(vec![created()], set(usual)), Ok(Vec::new()));
+    let events = when(vec![created()], set(JobPriority::Urgent)).expect("it is live");
+    assert_eq!(events, [JobEvent::JobPrioritized { priority: JobPriority::Urgent, at: at(1) }]);
+    let job = fold(Job::default(), [vec![created()], events].concat());
+    assert_eq!((job.priority(), job.own_priority()), (JobPriority::Urgent, Some(JobPriority::Urgent)));
 }
 
 #[test]
@@ -265,6 +278,7 @@ fn job_that_is_over_takes_nothing_more() {
     for (command, name) in [
         (JobCommand::Pause { reason: String::new(), at: at(6) }, "Pause"),
         (JobCommand::Terminate { reason: String::new(), at: at(6) }, "Terminate"),
+        (JobCommand::Prioritize { priority: JobPriority::Low, at: at(6) }, "Prioritize"),
         (JobCommand::Signal { name: "go".into(), payload: Value::Null, at: at(6) }, "Signal"),
         (JobCommand::Complete { result: Value::Null, at: at(6) }, "Complete"),
     ] {

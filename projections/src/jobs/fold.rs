@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{BotId, CampaignId, JobId, partition_of};
-use domain::job::{JobEvent, JobState, Origin};
+use domain::job::{JobEvent, JobPriority, JobState, Origin};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -117,6 +117,7 @@ impl JobView {
             _ => (campaign_in(input), None),
         };
         let mut row = Self::new(*job_id, *bot_id, columns::text(workflow).into_owned(), origin_kind, *at);
+        row.priority = JobPriority::of_origin(origin);
         row.origin_job_id = origin_job;
         row.origin_index = origin_index;
         row.campaign_id = campaign_id;
@@ -140,6 +141,7 @@ impl JobView {
             due_at: None,
             next_job_id: None,
             state: JobState::Pending,
+            priority: JobPriority::Normal,
             reason: None,
             created_at: at,
             started_at: None,
@@ -301,6 +303,7 @@ impl JobView {
                 self.reason = None;
                 self.runnable = true;
             }
+            JobEvent::JobPrioritized { priority, .. } => self.priority = *priority,
             JobEvent::JobReset { index, reason, .. } => self.reset(*index, reason),
             JobEvent::JobForked { history, .. } => {
                 for inherited in history {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::ids::{BotId, CampaignId, JobId};
-use domain::job::JobState;
+use domain::job::{JobPriority, JobState};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, FromRow, PgExecutor, PgPool, Row};
 
@@ -16,6 +16,7 @@ pub struct LiveJob {
     pub job_id: JobId,
     pub bot_id: BotId,
     pub state: JobState,
+    pub priority: JobPriority,
     /// When it has to be activated at the latest. `None`: something else has to happen to it first.
     pub wake_at: Option<DateTime<Utc>>,
     pub workflow: String,
@@ -28,6 +29,7 @@ impl FromRow<'_, PgRow> for LiveJob {
             job_id: columns::id(row, "job_id", JobId::from_uuid)?,
             bot_id: columns::id(row, "bot_id", BotId::from_uuid)?,
             state: columns::name(row, "state")?,
+            priority: columns::name(row, "priority")?,
             wake_at: row.try_get("wake_at")?,
             workflow: row.try_get("workflow")?,
             campaign_id: columns::optional_id(row, "campaign_id", CampaignId::from_uuid)?,
@@ -37,7 +39,7 @@ impl FromRow<'_, PgRow> for LiveJob {
 
 /// A job whose stream is parked may have gone further than its row: it is to be looked at, so it is due.
 const SELECT: &str = "
-    SELECT job_id, bot_id, state, workflow, campaign_id,
+    SELECT job_id, bot_id, state, priority, workflow, campaign_id,
            CASE WHEN parked.aggregate_id IS NULL THEN wake_at ELSE updated_at END AS wake_at
       FROM jobs
       LEFT JOIN (SELECT DISTINCT aggregate_id

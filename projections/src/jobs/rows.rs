@@ -15,7 +15,7 @@ pub(super) const COLUMNS: &str = "job_id, bot_id, partition, workflow, origin_ki
      campaign_id, due_at, next_job_id, state, reason, created_at, started_at, ended_at, updated_at, wake_at, runnable,
      waiting_for, step_index, step_name, attempts, retrying, failure_code, failure_message, failure_at, end_code,
      end_message, result, divergence_index, divergence_recorded, divergence_attempted, last_actor, last_sequence,
-     first_position, journal";
+     first_position, journal, priority";
 
 /// The rows of `ids` that there are.
 pub(super) async fn fetch(db: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<JobId, JobView>, ProjectionError> {
@@ -32,23 +32,25 @@ const STORE: &str = "
                       due_at, next_job_id, state, reason, created_at, started_at, ended_at, updated_at, wake_at,
                       runnable, waiting_for, step_index, step_name, attempts, retrying, failure_code,
                       failure_message, failure_at, end_code, end_message, result, divergence_index,
-                      divergence_recorded, divergence_attempted, last_actor, last_sequence, first_position, journal)
+                      divergence_recorded, divergence_attempted, last_actor, last_sequence, first_position, journal,
+                      priority)
     SELECT job_id, bot_id, partition, workflow, origin_kind, origin_job_id, origin_index, campaign_id, due_at,
            next_job_id, state, reason, created_at, started_at, ended_at, updated_at, wake_at, runnable, waiting_for,
            step_index, step_name, attempts, retrying, failure_code, failure_message, failure_at, end_code,
            end_message, result, divergence_index, divergence_recorded, divergence_attempted, last_actor,
-           last_sequence, first_position, journal
+           last_sequence, first_position, journal, priority
       FROM UNNEST ($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::uuid[], $7::integer[],
                    $8::uuid[], $9::timestamptz[], $10::uuid[], $11::text[], $12::text[], $13::timestamptz[],
                    $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::boolean[],
                    $19::text[], $20::integer[], $21::text[], $22::integer[], $23::boolean[], $24::text[],
                    $25::text[], $26::timestamptz[], $27::text[], $28::text[], $29::jsonb[], $30::integer[],
-                   $31::text[], $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::jsonb[])
+                   $31::text[], $32::text[], $33::text[], $34::bigint[], $35::bigint[], $36::jsonb[], $37::text[])
         AS changed (job_id, bot_id, partition, workflow, origin_kind, origin_job_id, origin_index, campaign_id,
                     due_at, next_job_id, state, reason, created_at, started_at, ended_at, updated_at, wake_at,
                     runnable, waiting_for, step_index, step_name, attempts, retrying, failure_code,
                     failure_message, failure_at, end_code, end_message, result, divergence_index,
-                    divergence_recorded, divergence_attempted, last_actor, last_sequence, first_position, journal)
+                    divergence_recorded, divergence_attempted, last_actor, last_sequence, first_position, journal,
+                      priority)
     ON CONFLICT (job_id) DO UPDATE
        SET next_job_id = excluded.next_job_id,
            state = excluded.state,
@@ -74,7 +76,8 @@ const STORE: &str = "
            divergence_attempted = excluded.divergence_attempted,
            last_actor = excluded.last_actor,
            last_sequence = excluded.last_sequence,
-           journal = excluded.journal";
+           journal = excluded.journal,
+           priority = excluded.priority";
 
 /// Writes `rows`, new ones and changed ones alike.
 pub(super) async fn store(db: &mut PgConnection, rows: &[JobView]) -> Result<(), ProjectionError> {
@@ -127,7 +130,8 @@ pub(super) async fn store(db: &mut PgConnection, rows: &[JobView]) -> Result<(),
         |row| row.last_sequence,
         |row| row.first_position,
     );
-    query.bind(journals).execute(db).await?;
+    let priorities: Vec<_> = rows.iter().map(|row| row.priority.as_str()).collect();
+    query.bind(journals).bind(priorities).execute(db).await?;
     Ok(())
 }
 
@@ -170,6 +174,7 @@ impl FromRow<'_, PgRow> for JobView {
             last_actor: row.try_get("last_actor")?,
             last_sequence: row.try_get("last_sequence")?,
             first_position: row.try_get("first_position")?,
+            priority: columns::name(row, "priority")?,
             journal: columns::json(row, "journal")?,
         })
     }

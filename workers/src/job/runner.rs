@@ -12,7 +12,7 @@ use domain::clock::Clock;
 use domain::decide::Decide;
 use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, RequestId, derive};
-use domain::job::{Job, JobCommand, JobState, LARGEST_VALUE, Origin, Wake};
+use domain::job::{Job, JobCommand, JobEvent, JobPriority, JobState, LARGEST_VALUE, Origin, Wake};
 use domain::metadata::Metadata;
 use futures_util::future::try_join_all;
 use serde_json::Value;
@@ -48,6 +48,8 @@ pub struct NewJob {
     pub workflow: String,
     pub input: Value,
     pub origin: Origin,
+    /// `None`: as its origin has it.
+    pub priority: Option<JobPriority>,
 }
 
 /// What is to be run, and what is known of it.
@@ -76,6 +78,8 @@ pub struct Ran {
     pub activation: Activation,
     /// The job is over and was a child: its parent, and the child that the parent knows.
     pub parent: Option<(JobId, JobId)>,
+    /// As the stream says.
+    pub priority: JobPriority,
 }
 
 /// Runs jobs.
@@ -116,7 +120,11 @@ impl Runner {
         origin: Origin,
         provenance: &Provenance,
     ) -> Result<(), EngineError> {
-        let new = NewJob { job_id, bot_id, workflow: workflow.to_owned(), input, origin };
+        let workflow = workflow.to_owned();
+        self.make(NewJob { job_id, bot_id, workflow, input, origin, priority: None }, provenance).await
+    }
+
+    async fn make(&self, new: NewJob, provenance: &Provenance) -> Result<(), EngineError> {
         self.append_new(self.creation(new, provenance)?).await
     }
 
@@ -129,9 +137,10 @@ impl Runner {
     }
 
     fn creation(&self, new: NewJob, provenance: &Provenance) -> Result<AppendRequest, EngineError> {
-        let NewJob { job_id, bot_id, workflow, input, origin } = new;
+        let NewJob { job_id, bot_id, workflow, input, origin, priority } = new;
         let at = self.clock.now();
-        let events = Job::default().decide(JobCommand::Create { job_id, bot_id, workflow, input, origin, at })?;
+        let mut events = Job::default().decide(JobCommand::Create { job_id, bot_id, workflow, input, origin, at })?;
+        events.extend(priority.map(|priority| JobEvent::JobPrioritized { priority, at }));
         let request_id = creation_id(job_id);
         Ok(AppendRequest {
             request_id,
@@ -173,8 +182,8 @@ impl Runner {
             JobState::Pending => stream.decide(JobCommand::Start { at: self.clock.now() })?,
             JobState::Running | JobState::Cancelling => {}
             state => {
-                let parent = self.parent_of(stream.job()).await?;
-                return Ok(Ran { activation: Activation::Settled { state, started: Vec::new() }, parent });
+                let (parent, priority) = (self.parent_of(stream.job()).await?, stream.job().priority());
+                return Ok(Ran { activation: Activation::Settled { state, started: Vec::new() }, parent, priority });
             }
         }
         let name = stream.job().workflow();
@@ -185,11 +194,12 @@ impl Runner {
         let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy), attention);
         let ended = run(&context, workflow.start(context.clone(), input)).await;
         let activation = self.settle(&context, ended, &provenance).await?;
+        let stream = context.shared().stream.lock().await;
         let parent = match &activation {
-            Activation::Settled { .. } => self.parent_of(context.shared().stream.lock().await.job()).await?,
+            Activation::Settled { .. } => self.parent_of(stream.job()).await?,
             Activation::Waits { .. } => None,
         };
-        Ok(Ran { activation, parent })
+        Ok(Ran { activation, parent, priority: stream.job().priority() })
     }
 
     /// Ends the job with a failure that is not its code's own decision.
@@ -209,8 +219,9 @@ impl Runner {
         if stream.decide(JobCommand::Fail { code, message, at }).is_ok() {
             stream.write().await?;
         }
-        let parent = self.parent_of(stream.job()).await?;
-        Ok(Ran { activation: Activation::Settled { state: stream.job().state(), started: Vec::new() }, parent })
+        let (parent, priority) = (self.parent_of(stream.job()).await?, stream.job().priority());
+        let activation = Activation::Settled { state: stream.job().state(), started: Vec::new() };
+        Ok(Ran { activation, parent, priority })
     }
 
     async fn open(&self, job_id: JobId, provenance: Provenance, seed: Option<Seed>) -> Result<JobStream, StoreError> {
@@ -282,12 +293,16 @@ impl Runner {
     async fn start_children(&self, context: &Context, provenance: &Provenance) -> Result<Vec<JobId>, EngineError> {
         let shared = context.shared();
         let children = std::mem::take(&mut *shared.children.lock().unwrap_or_else(PoisonError::into_inner));
-        let bot_id = shared.stream.lock().await.job().bot_id();
+        let (bot_id, priority) = {
+            let stream = shared.stream.lock().await;
+            (stream.job().bot_id(), stream.job().own_priority())
+        };
         let Some(bot_id) = bot_id else { return Ok(Vec::new()) };
         let mut started = Vec::with_capacity(children.len());
         for NewChild { job_id, index, workflow, input } in children {
             let origin = Origin::Parent { job_id: shared.job_id, index };
-            self.create(job_id, bot_id, &workflow, input, origin, provenance).await?;
+            // Whoever waits for it is as urgent.
+            self.make(NewJob { job_id, bot_id, workflow, input, origin, priority }, provenance).await?;
             started.push(job_id);
         }
         Ok(started)
@@ -349,7 +364,9 @@ impl Runner {
         let Some(bot_id) = stream.job().bot_id() else { return Ok(Vec::new()) };
         let workflow = stream.job().workflow().to_owned();
         let origin = Origin::Continued { job_id };
-        self.create(next, bot_id, &workflow, input.clone(), origin, provenance).await?;
+        let priority = stream.job().own_priority();
+        self.make(NewJob { job_id: next, bot_id, workflow, input: input.clone(), origin, priority }, provenance)
+            .await?;
         stream.decide(JobCommand::ContinueAsNew { next, input, at: self.clock.now() })?;
         Ok(vec![next])
     }

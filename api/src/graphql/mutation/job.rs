@@ -13,6 +13,7 @@ use crate::code::Code;
 use crate::graphql::ask::{Answer, Ask, JOBS};
 use crate::graphql::error::{UserError, fault};
 use crate::graphql::job::{Job, STREAM, own};
+use crate::graphql::names::JobPriority;
 
 /// Events of the original that are read at a time for a fork.
 const PAGE: i64 = 1_000;
@@ -54,6 +55,17 @@ pub struct ResumeJobInput {
     idempotency_key: Option<String>,
 }
 
+/// A job that is to be more or less urgent.
+#[derive(Debug, InputObject)]
+pub struct PrioritizeJobInput {
+    /// Global id of the job.
+    job_id: ID,
+    /// How urgent it is among the jobs of its bot from now on.
+    priority: JobPriority,
+    /// Repeated with the same key and input, the mutation is not done again but answered as the first time.
+    idempotency_key: Option<String>,
+}
+
 /// Something that a job is to hear.
 #[derive(Debug, InputObject)]
 pub struct SignalJobInput {
@@ -90,6 +102,8 @@ pub struct ForkJobInput {
     index: u32,
     /// What the new job begins with; the original's input when it is left out.
     input: Option<Json<Value>>,
+    /// How urgent the new job is; as somebody set it for the original, else `HIGH`, when it is left out.
+    priority: Option<JobPriority>,
     /// Repeated with the same key and input, the mutation is not done again but answered as the first time.
     idempotency_key: Option<String>,
 }
@@ -121,6 +135,8 @@ job_payloads! {
     PauseJobPayload,
     /// What `resumeJob` did.
     ResumeJobPayload,
+    /// What `prioritizeJob` did.
+    PrioritizeJobPayload,
     /// What `cancelJob` did.
     CancelJobPayload,
     /// What `terminateJob` did.
@@ -150,6 +166,14 @@ impl JobMutation {
     async fn resume_job(&self, ctx: &Context<'_>, input: ResumeJobInput) -> Result<ResumeJobPayload> {
         let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
         Ok(tell(ask, &input.job_id, |at| JobCommand::Resume { at }).await?.into())
+    }
+
+    /// Makes a job more or less urgent among those of its bot, in the line of those that wait to run too. What it starts
+    /// or goes on as from then on is as urgent.
+    async fn prioritize_job(&self, ctx: &Context<'_>, input: PrioritizeJobInput) -> Result<PrioritizeJobPayload> {
+        let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
+        let PrioritizeJobInput { job_id, priority, .. } = input;
+        Ok(tell(ask, &job_id, |at| JobCommand::Prioritize { priority: priority.into(), at }).await?.into())
     }
 
     /// Asks a job to end. Its cleanup runs first.
@@ -203,7 +227,7 @@ impl JobMutation {
     /// original stays as it is.
     async fn fork_job(&self, ctx: &Context<'_>, input: ForkJobInput) -> Result<ForkJobPayload> {
         let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
-        let ForkJobInput { job_id, index, input, .. } = input;
+        let ForkJobInput { job_id, index, input, priority, .. } = input;
         let act = |metadata: Metadata| async move {
             let Some((from, job)) = own(ask.services, ask.bot_id(), &job_id).await? else { return Ok(missing()) };
             let history = match inherited(ask, from).await?.before(index) {
@@ -220,6 +244,7 @@ impl JobMutation {
                 from,
                 index,
                 history,
+                priority: priority.map(Into::into).or(job.own_priority()),
                 at: metadata.recorded_at,
             };
             execute(ask, id, command, &metadata).await

@@ -15,7 +15,7 @@ use crate::graphql::ask::{Answer, Ask};
 use crate::graphql::error::{UserError, fault};
 use crate::graphql::job::JobFilter;
 use crate::graphql::job_bulk::JobBulkOperation;
-use crate::graphql::names::JobChange;
+use crate::graphql::names::{JobChange, JobPriority};
 
 /// Failures that count before the worker gives up.
 const MOST_ATTEMPTS: i32 = 10;
@@ -28,6 +28,8 @@ pub struct ChangeJobsInput {
     filter: JobFilter,
     /// What is asked of each.
     action: JobChange,
+    /// Which priority they get: with `PRIORITIZE`, and with nothing else.
+    priority: Option<JobPriority>,
     /// Why, at most 500 characters; the history of each job keeps it.
     #[graphql(default)]
     reason: String,
@@ -50,11 +52,11 @@ pub struct JobBulkMutation;
 
 #[Object]
 impl JobBulkMutation {
-    /// Pauses, resumes, cancels, ends or retries the jobs that a filter finds now, at most 10,000. Each job's history
+    /// Pauses, resumes, cancels, ends, retries or prioritizes the jobs that a filter finds now, at most 10,000. Each job's history
     /// says who asked.
     async fn change_jobs(&self, ctx: &Context<'_>, input: ChangeJobsInput) -> Result<ChangeJobsPayload> {
         let ask = &Ask::new(ctx, &input, input.idempotency_key.as_ref())?;
-        let ChangeJobsInput { filter, action, reason, .. } = input;
+        let ChangeJobsInput { filter, action, priority, reason, .. } = input;
         let change = job_domain::JobChange::from(action);
         let filter = filter.checked(ask.caller, ask.services.deps.clock.now())?;
         let answer = ask
@@ -68,7 +70,11 @@ impl JobBulkMutation {
                     let error = job_domain::JobError::TooLong { field, length, most: LONGEST_REASON };
                     return Ok(Answer::refused(&error));
                 }
-                begin(ask, filter, change, reason, &metadata).await
+                if priority.is_some() != (change == job_domain::JobChange::Prioritize) {
+                    let message = "a priority is given with PRIORITIZE, and with nothing else";
+                    return Ok(Answer::refused(UserError::new(Code::BadInput, message, &["priority"])));
+                }
+                begin(ask, filter, (change, priority.map(Into::into)), reason, &metadata).await
             })
             .await?;
         let operation = match answer.subject() {
@@ -82,7 +88,7 @@ impl JobBulkMutation {
 async fn begin(
     ask: &Ask<'_>,
     mut filter: jobs::JobFilter,
-    change: job_domain::JobChange,
+    (change, priority): (job_domain::JobChange, Option<job_domain::JobPriority>),
     reason: String,
     metadata: &Metadata,
 ) -> Result<Answer> {
@@ -101,6 +107,7 @@ async fn begin(
         id,
         bot_id: ask.bot_id(),
         change: change.as_str().to_owned(),
+        priority: priority.map(|priority| priority.as_str().to_owned()),
         reason,
         actor: metadata.actor.to_string(),
         correlation_id: metadata.correlation_id,

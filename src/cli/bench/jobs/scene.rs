@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::clock::Clock;
+use domain::engine::EngineSettings;
 use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, UserId};
 use domain::job::{Origin, RetryPolicy};
@@ -14,7 +15,6 @@ use projections::{Log, Projections, catalogue};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::command_queue::CommandQueue;
-use store::engine_settings::EngineSettings;
 use store::lease::PartitionLeases;
 use store::repository::DEFAULT_SHARD;
 use store::tap::{Commit, Pick, Wanted};
@@ -116,6 +116,7 @@ impl Scene {
         let provenance = Provenance { actor, correlation_id: id, causation_id: id, held_epoch: None };
         let desk = self.desk.handle();
         let jobs = (0..count).zip(self.bots.iter().cycle()).map(|(_, bot)| NewJob {
+            priority: None,
             job_id: JobId::from_uuid(SystemEntropy.uuid()),
             bot_id: *bot,
             workflow: workflow.to_owned(),

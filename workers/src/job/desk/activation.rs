@@ -45,6 +45,9 @@ impl Claim<'_> {
         let is_open = !shared.closing.is_cancelled() && shared.lane().number == lane;
         let (next, has_more) = {
             let mut agenda = shared.agenda();
+            if let Some((ran, _)) = ran {
+                agenda.learn(self.job, ran.priority);
+            }
             agenda.finish(self.job, self.ticket, outcome, now);
             if let Some((ran, bot)) = ran {
                 let (Activation::Settled { started, .. } | Activation::Waits { started, .. }) = &ran.activation;

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use domain::ids::{BotId, JobId, partition_of};
+use domain::job::JobPriority;
 use uuid::Uuid;
 
 use super::limits::DeskLimits;
@@ -74,8 +75,7 @@ struct Slot {
     phase: Phase,
     /// When it became ready.
     since: i64,
-    /// A person waits for it.
-    is_urgent: bool,
+    priority: JobPriority,
 }
 
 struct Running {
@@ -207,8 +207,8 @@ impl Agenda {
         self.jobs.contains_key(&job)
     }
 
-    /// A live job of a partition that is held; known ones are only made due sooner. `is_urgent`: a person waits for it.
-    pub fn add(&mut self, job: JobId, bot: BotId, is_urgent: bool, due: i64, now: i64) {
+    /// A live job of a partition that is held; known ones are only made due sooner.
+    pub fn add(&mut self, job: JobId, bot: BotId, priority: JobPriority, due: i64, now: i64) {
         if !self.holds(partition_of(bot)) {
             return;
         }
@@ -218,14 +218,14 @@ impl Agenda {
             }
             return;
         }
-        self.jobs.insert(job, Slot { bot, due: NEVER, phase: Phase::Parked, since: now, is_urgent });
+        self.jobs.insert(job, Slot { bot, due: NEVER, phase: Phase::Parked, since: now, priority });
         self.put(job, due, now);
     }
 
     /// A job that was just made; nothing is heard of one that is known.
     pub fn add_new(&mut self, job: JobId, bot: BotId, now: i64) {
         if !self.jobs.contains_key(&job) {
-            self.add(job, bot, false, now, now);
+            self.add(job, bot, JobPriority::Normal, now, now);
         }
     }
 
@@ -254,6 +254,27 @@ impl Agenda {
             self.put(job, now, now);
         }
         true
+    }
+
+    /// Somebody set the job's priority, which is in its stream now.
+    pub fn prioritize(&mut self, job: JobId, priority: JobPriority) {
+        self.unseed(job);
+        self.learn(job, priority);
+        if let Some(running) = self.running.get_mut(&job) {
+            running.dirty = true;
+            running.attention.raise();
+        }
+    }
+
+    /// The job's priority, as its stream says.
+    pub fn learn(&mut self, job: JobId, priority: JobPriority) {
+        let Some(slot) = self.jobs.get_mut(&job).filter(|slot| slot.priority != priority) else { return };
+        slot.priority = priority;
+        if slot.phase == Phase::Ready
+            && let Some(line) = self.lines.get_mut(&slot.bot)
+        {
+            line.push(job, priority);
+        }
     }
 
     /// Which children the job's next activation asks.
@@ -301,9 +322,9 @@ impl Agenda {
             return;
         }
         slot.phase = Phase::Ready;
-        let (bot, is_urgent) = (slot.bot, slot.is_urgent);
+        let (bot, priority) = (slot.bot, slot.priority);
         let line = self.lines.entry(bot).or_default();
-        line.push(job, is_urgent);
+        line.push(job, priority);
         if line.enter_ring() {
             self.ring.push_back(bot);
         }
@@ -350,15 +371,16 @@ impl Agenda {
                 line.leave_ring();
                 continue;
             };
-            let Some(job) = line.pop() else {
+            let Some((job, priority)) = line.pop() else {
                 line.leave_ring();
                 if line.is_idle() {
                     self.lines.remove(&bot);
                 }
                 continue;
             };
-            // A job that left while it waited in the line.
-            let Some(slot) = self.jobs.get_mut(&job).filter(|slot| slot.phase == Phase::Ready) else {
+            // A job that left while it waited in the line, or that waits in another place of it.
+            let here = |slot: &&mut Slot| slot.phase == Phase::Ready && slot.priority == priority;
+            let Some(slot) = self.jobs.get_mut(&job).filter(here) else {
                 self.ring.push_front(bot);
                 continue;
             };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cqrs_es::Aggregate;
 use domain::ids::{BotId, JobId, partition_of};
-use domain::job::Job;
+use domain::job::{Job, JobPriority};
 use serde::Deserialize;
 use store::error::StoreError;
 use store::event::RawEvent;
@@ -27,10 +27,13 @@ const POLL: Duration = Duration::from_millis(250);
 const POLL_WHEN_TOLD: Duration = Duration::from_secs(5);
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
 
+/// Changes the place in the line, and needs no activation.
+const PRIORITIZED: &str = "JobPrioritized";
+
 /// Which events of jobs matter to a desk: those that others than its own activations write, and those that make jobs.
 fn pick(event_type: &str) -> Pick {
     match event_type {
-        "JobCreated" => Pick::Payload,
+        "JobCreated" | PRIORITIZED => Pick::Payload,
         "JobForked" | "JobResumed" | "JobReset" | "JobCancelRequested" | "SignalReceived" | "JobPaused"
         | "JobTerminated" => Pick::Name,
         _ => Pick::Nothing,
@@ -58,10 +61,33 @@ impl Created {
         serde_json::from_str(payload).ok()
     }
 
-    /// A person asked for it and waits.
-    fn is_urgent(&self) -> bool {
-        matches!(self.origin.kind.as_str(), "PERSON" | "FORKED")
+    /// As it is before somebody sets it.
+    fn priority(&self) -> JobPriority {
+        // As `JobPriority::of_origin` has it.
+        match self.origin.kind.as_str() {
+            "PERSON" | "FORKED" => JobPriority::High,
+            _ => JobPriority::Normal,
+        }
     }
+}
+
+#[derive(Deserialize)]
+struct Prioritized {
+    priority: JobPriority,
+}
+
+/// The priority that an event sets, if it is one that does.
+fn priority_in(event_type: &str, payload: &str) -> Option<JobPriority> {
+    let set = (event_type == PRIORITIZED).then(|| serde_json::from_str::<Prioritized>(payload).ok())?;
+    set.map(|Prioritized { priority }| priority)
+}
+
+/// What happened to jobs while nobody listened.
+#[derive(Default)]
+struct Missed {
+    /// With their bots, as far as the events name them.
+    jobs: Vec<(JobId, Option<(BotId, JobPriority)>)>,
+    priorities: Vec<(JobId, JobPriority)>,
 }
 
 struct Follower {
@@ -208,9 +234,13 @@ impl Follower {
                 }
                 continue;
             };
+            if let Some(priority) = priority_in(&event_type, &payload) {
+                agenda.prioritize(job, priority);
+                continue;
+            }
             let Some(created) = Created::of(&payload) else { continue };
             if !agenda.knows(job) {
-                agenda.add(job, created.bot_id, created.is_urgent(), now, now);
+                agenda.add(job, created.bot_id, created.priority(), now, now);
                 if !correlation_id.is_nil() {
                     agenda.seed(job, Seed { payload: payload.into_boxed_str(), event_id, correlation_id });
                 }
@@ -227,7 +257,8 @@ impl Follower {
             if let Some(created) = created {
                 let now = self.shared.now();
                 let mut agenda = self.shared.agenda();
-                agenda.add(job, created.bot_id, true, now, now);
+                // A person acted on it; its activation tells what was set.
+                agenda.add(job, created.bot_id, JobPriority::High, now, now);
                 agenda.ask_children(job, Children::All);
             }
         }
@@ -250,15 +281,18 @@ impl Follower {
                 agenda.hold(*partition, epoch);
             }
             for job in &live.jobs {
-                agenda.add(job.job_id, job.bot_id, false, job.due_at.map_or(now, micros), now);
+                agenda.add(job.job_id, job.bot_id, job.priority, job.due_at.map_or(now, micros), now);
                 agenda.ask_children(job.job_id, Children::All);
             }
-            for (job, bot) in &missed {
-                match bot {
-                    Some(bot) => agenda.add(*job, *bot, false, now, now),
+            for (job, about) in &missed.jobs {
+                match about {
+                    Some((bot, priority)) => agenda.add(*job, *bot, *priority, now, now),
                     None => drop(agenda.poke(*job, now)),
                 }
                 agenda.ask_children(*job, Children::All);
+            }
+            for (job, priority) in &missed.priorities {
+                agenda.prioritize(*job, *priority);
             }
         }
         tracing::info!(partitions = new.len(), jobs = live.jobs.len(), "took up the jobs of partitions");
@@ -267,10 +301,9 @@ impl Follower {
         Ok(())
     }
 
-    /// The jobs of `partitions` to which something happened between `from` and what is heard, with their bots as far as the
-    /// events name them.
-    async fn missed(&self, from: i64, partitions: &[i32]) -> Result<Vec<(JobId, Option<BotId>)>, StoreError> {
-        let mut missed = Vec::new();
+    /// The jobs of `partitions` to which something happened between `from` and what is heard.
+    async fn missed(&self, from: i64, partitions: &[i32]) -> Result<Missed, StoreError> {
+        let mut missed = Missed::default();
         let mut revived = Vec::new();
         let mut position = from;
         while position < self.position {
@@ -279,23 +312,26 @@ impl Follower {
             position = last.position;
             for event in page.iter().filter(|event| event.aggregate_type == Job::TYPE) {
                 let Ok(job) = event.aggregate_id.parse::<JobId>() else { continue };
-                let bot = if event.event_type == "JobCreated" {
-                    Created::of(&event.payload).map(|created| created.bot_id)
+                missed
+                    .priorities
+                    .extend(priority_in(&event.event_type, &event.payload).map(|priority| (job, priority)));
+                let about = if event.event_type == "JobCreated" {
+                    Created::of(&event.payload).map(|created| (created.bot_id, created.priority()))
                 } else {
                     None
                 };
                 if revives(&event.event_type) {
                     revived.push(job);
                 }
-                if bot.is_none_or(|bot| partitions.contains(&partition_of(bot))) {
-                    missed.push((job, bot));
+                if about.is_none_or(|(bot, _)| partitions.contains(&partition_of(bot))) {
+                    missed.jobs.push((job, about));
                 }
             }
         }
         for job in revived {
             let first = self.shared.parts.repository.raw_stream(Job::TYPE, &job.to_string(), 0, 1).await?;
             let created = first.first().and_then(|raw| Created::of(&raw.payload));
-            missed.extend(created.map(|created| (job, Some(created.bot_id))));
+            missed.jobs.extend(created.map(|created| (job, Some((created.bot_id, created.priority())))));
         }
         Ok(missed)
     }

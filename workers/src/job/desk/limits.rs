@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use domain::engine::EngineSettings;
 use domain::ids::BotId;
-use store::engine_settings::EngineSettings;
 
 /// Why a job that is due does not run yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,44 +1,55 @@
-//! The ready jobs of one bot, in the order in which they became ready.
+//! The ready jobs of one bot: by priority, and in the order in which they became ready.
 
 use std::collections::VecDeque;
 
 use domain::ids::JobId;
+use domain::job::JobPriority;
 
-/// Urgent jobs that go before one that is not.
+/// Jobs of a level that go before one of a lower level.
 const MOST_FAVOURS: u32 = 4;
+const LEVELS: usize = JobPriority::ALL.len();
 
 /// The ready jobs of one bot.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// For people who wait.
-    urgent: VecDeque<JobId>,
-    ready: VecDeque<JobId>,
+    /// The most urgent first.
+    levels: [Level; LEVELS],
     running: usize,
     in_ring: bool,
-    /// Urgent ones that began since the last other one.
-    favours: u32,
     /// How many may begin before it is the next bot's turn.
     credit: u32,
 }
 
+/// The ready jobs of one priority.
+#[derive(Debug, Default)]
+struct Level {
+    ready: VecDeque<JobId>,
+    /// Jobs that began since the last one of a lower level.
+    favours: u32,
+}
+
 impl Line {
-    pub fn push(&mut self, job: JobId, is_urgent: bool) {
-        if is_urgent {
-            self.urgent.push_back(job);
-        } else {
-            self.ready.push_back(job);
+    pub fn push(&mut self, job: JobId, priority: JobPriority) {
+        if let Some(level) = self.levels.get_mut(level_of(priority)) {
+            level.ready.push_back(job);
         }
     }
 
-    /// Urgent ones first, and after some of them one of the others.
-    pub fn pop(&mut self) -> Option<JobId> {
-        let may_favour = self.favours < MOST_FAVOURS || self.ready.is_empty();
-        if let Some(job) = may_favour.then(|| self.urgent.pop_front()).flatten() {
-            self.favours += 1;
-            return Some(job);
+    /// The most urgent first; after some of a level, one of those below it, so that none waits for ever. With the priority
+    /// under which it waited.
+    pub fn pop(&mut self) -> Option<(JobId, JobPriority)> {
+        let mut urgent_first = JobPriority::ALL.iter().rev();
+        for index in 0..LEVELS {
+            let priority = *urgent_first.next()?;
+            let (above, below) = self.levels.split_at_mut(index + 1);
+            let Some(level) = above.last_mut().filter(|level| !level.ready.is_empty()) else { continue };
+            if level.favours < MOST_FAVOURS || below.iter().all(|level| level.ready.is_empty()) {
+                level.favours = level.favours.saturating_add(1);
+                return level.ready.pop_front().map(|job| (job, priority));
+            }
+            level.favours = 0;
         }
-        self.favours = 0;
-        self.ready.pop_front()
+        None
     }
 
     /// Uses up one of the `weight` beginnings of a turn; says whether the turn goes on.
@@ -49,7 +60,7 @@ impl Line {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.urgent.is_empty()
+        self.levels.iter().all(|level| level.ready.is_empty())
     }
 
     /// Whether nothing has to be remembered of it.
@@ -78,4 +89,9 @@ impl Line {
         self.in_ring = false;
         self.credit = 0;
     }
+}
+
+/// Where in a line a priority is.
+fn level_of(priority: JobPriority) -> usize {
+    JobPriority::ALL.iter().rev().position(|other| *other == priority).unwrap_or(LEVELS - 1)
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::ids::{BotId, JobId, partition_of};
-use domain::job::JobState;
+use domain::job::{JobPriority, JobState};
 use projections::ProjectionError;
 use sqlx::PgPool;
 use store::error::StoreError;
@@ -13,6 +13,7 @@ use store::error::StoreError;
 pub struct LiveJob {
     pub job_id: JobId,
     pub bot_id: BotId,
+    pub priority: JobPriority,
     /// Nothing of it is due before; `None`: it may be due now.
     pub due_at: Option<DateTime<Utc>>,
 }
@@ -47,7 +48,10 @@ impl LiveSource for ReadModelSource {
         let jobs = jobs.into_iter().filter(|job| job.state != JobState::Paused);
         // One that waits for something else than time is looked at once, as that may have happened while nobody was
         // there to tell it: the end of a child is in the child's stream only.
-        let jobs = jobs.map(|job| LiveJob { job_id: job.job_id, bot_id: job.bot_id, due_at: job.wake_at });
+        let jobs = jobs.map(|job| {
+            let projections::jobs::LiveJob { job_id, bot_id, priority, wake_at, .. } = job;
+            LiveJob { job_id, bot_id, priority, due_at: wake_at }
+        });
         Ok(LiveJobs { position, jobs: jobs.collect() })
     }
 }
@@ -79,7 +83,9 @@ impl LiveSource for LogSource {
         .fetch_all(&self.0)
         .await?;
         let live = rows.into_iter().filter(|(_, _, last)| !is_end(last)).filter_map(|(job, bot, _)| {
-            Some(LiveJob { job_id: job.parse().ok()?, bot_id: bot?.parse().ok()?, due_at: None })
+            // Its first activation tells another priority.
+            let priority = JobPriority::Normal;
+            Some(LiveJob { job_id: job.parse().ok()?, bot_id: bot?.parse().ok()?, priority, due_at: None })
         });
         let jobs = live.filter(|job| partitions.contains(&partition_of(job.bot_id))).collect();
         Ok(LiveJobs { position, jobs })

@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
+use domain::engine::EngineSettings;
 use domain::entropy::Entropy;
-use store::engine_settings::EngineSettings;
 use store::lease::PartitionLeases;
 use store::repository::EventRepository;
 use store::wakeup::Wakeup;
@@ -274,7 +274,15 @@ impl DeskHandle {
     /// What the desk has to do now.
     #[must_use]
     pub fn status(&self) -> DeskStatus {
-        self.0.agenda().status(self.0.now())
+        // One after the other: whoever has the lane may ask for the agenda.
+        let lost_lanes = self.0.lane().number;
+        DeskStatus { lost_lanes, ..self.0.agenda().status(self.0.now()) }
+    }
+
+    /// How much runs at a time now.
+    #[must_use]
+    pub fn limits(&self) -> Arc<DeskLimits> {
+        self.0.agenda().limits()
     }
 
     /// Which limit keeps a job that is due from running, if one does.

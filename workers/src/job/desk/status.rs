@@ -29,6 +29,10 @@ pub struct DeskStatus {
     pub parked: usize,
     /// Those of `ready` that a limit keeps back.
     pub held: BTreeMap<Held, usize>,
+    /// Bots of which a job runs or is due.
+    pub bots: usize,
+    /// Sets of threads that were left behind with code that is stuck.
+    pub lost_lanes: u64,
     /// How long the oldest ready job has been ready, in microseconds of engine time.
     pub oldest_ready_us: i64,
     /// Engine time in microseconds.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use domain::engine::{self, Engine, EngineCommand, SettingsChange};
 use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, RequestId, UserId};
 use domain::job::{Job, JobCommand, JobState, Origin, RetryPolicy};
@@ -139,6 +140,16 @@ impl<'a> Office<'a> {
         let request = RequestId::from_uuid(TestEntropy.uuid());
         let metadata = Metadata::root(request, Actor::System("test".to_owned()), self.world.now());
         self.world.office.bus.execute::<Job>(&job.to_string(), command, &metadata).await.expect("the job takes it");
+    }
+
+    pub async fn set_engine(&self, change: SettingsChange) {
+        let request = RequestId::from_uuid(TestEntropy.uuid());
+        let metadata = Metadata::root(request, Actor::System("test".to_owned()), self.world.now());
+        let command = EngineCommand::ChangeSettings { change, revision: None, at: self.world.now() };
+        let done = self.world.office.bus.execute::<Engine>(engine::STREAM_ID, command, &metadata).await;
+        let position = done.expect("the engine takes it").position;
+        let shown = self.world.projections.wait_until("engine_settings", position, Duration::from_secs(30)).await;
+        shown.expect("whoever starts now sees it");
     }
 
     pub async fn job(&self, job: JobId) -> Arc<Job> {

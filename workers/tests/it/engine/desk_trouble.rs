@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::job::{JobCommand, JobState, RetryPolicy};
+use domain::engine::{BotChange, SettingsChange};
+use domain::job::{JobCommand, JobPriority, JobState, RetryPolicy};
 use serde_json::{Value, json};
-use store::engine_settings::{self, BotSettings};
 use workers::WorkerConfig;
 use workers::job::desk::Held;
 use workers::job::{Context, Registry, StepContext, Workflow};
@@ -126,28 +126,69 @@ async fn steps_that_break_a_rule_fail_with_its_code() {
 }
 
 #[tokio::test]
+async fn urgent_jobs_go_first_whether_that_was_set_before_the_take_over_or_after() {
+    let (world, let_go) = (World::new().await, Arc::default());
+    let office = Office::new(&world);
+    let whole = |paused: Option<&str>| SettingsChange {
+        max_running: Some(1),
+        paused: Some(paused.map(str::to_owned)),
+        ..SettingsChange::default()
+    };
+    office.set_engine(whole(Some("until all are there"))).await;
+    let bot = bot();
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(office.create(bot, "quick", Value::Null).await);
+    }
+    let prioritize = |priority| JobCommand::Prioritize { priority, at: world.now() };
+    office.ask(jobs[0], prioritize(JobPriority::Low)).await;
+    office.ask(jobs[2], prioritize(JobPriority::Urgent)).await;
+    let head = world.office.repository.head(store::repository::DEFAULT_SHARD).await.expect("it reads");
+    for view in ["jobs", "engine_settings"] {
+        world.projections.wait_until(view, head, Duration::from_secs(30)).await.expect("it follows");
+    }
+    let workers = world.workers_knowing(config(), registry(&let_go)).await;
+    until("the three", || async { (workers.desk().status().ready == 3).then_some(()) }).await;
+    let late = office.create(bot, "quick", Value::Null).await;
+    until("the fourth", || async { (workers.desk().status().ready == 4).then_some(()) }).await;
+    office.ask(late, prioritize(JobPriority::Low)).await;
+    office.ask(jobs[0], prioritize(JobPriority::Urgent)).await;
+    // The log is heard in order: with this one, what was asked before is known.
+    let last = office.create(bot, "quick", Value::Null).await;
+    until("the fifth", || async { (workers.desk().status().ready == 5).then_some(()) }).await;
+    office.set_engine(whole(None)).await;
+    let mut begun = Vec::new();
+    for job in [jobs[0], jobs[1], jobs[2], late, last] {
+        office.reaches(job, JobState::Completed).await;
+        let started = world.history(job).await.into_iter().find(|event| event.event_type == "JobStarted");
+        begun.push((started.expect("it began").position, job));
+    }
+    begun.sort_unstable();
+    assert_eq!(begun.into_iter().map(|(_, job)| job).collect::<Vec<_>>(), [jobs[2], jobs[0], jobs[1], last, late]);
+    workers.stop().await;
+}
+
+#[tokio::test]
 async fn limits_are_changed_while_jobs_run() {
     let (world, let_go) = (World::new().await, Arc::default());
     let office = Office::new(&world);
-    let pool = world.database.pool();
-    let change = async |bot, own: BotSettings, paused: Option<String>| {
-        let apply = |settings: &mut engine_settings::EngineSettings| {
-            settings.paused = paused;
-            settings.bots.insert(bot, own);
-        };
-        engine_settings::change(pool, "system:test", world.now(), apply).await.expect("it is stored");
-    };
     let (quiet, other) = (bot(), bot());
-    change(quiet, BotSettings { paused: Some("a look".to_owned()), ..BotSettings::default() }, None).await;
+    let change = async |quiet_paused: Option<&str>, whole: Option<&str>| {
+        let own = BotChange { bot_id: quiet, max_running: None, weight: None, paused: quiet_paused.map(str::to_owned) };
+        let change =
+            SettingsChange { paused: Some(whole.map(str::to_owned)), bots: vec![own], ..SettingsChange::default() };
+        office.set_engine(change).await;
+    };
+    change(Some("a look"), None).await;
     let workers = world.workers_knowing(config(), registry(&let_go)).await;
     let held = office.create(quiet, "quick", Value::Null).await;
     until("the limit", || async { (workers.desk().held(held) == Some(Held::BotPaused)).then_some(()) }).await;
     let free = office.create(other, "quick", Value::Null).await;
     office.reaches(free, JobState::Completed).await;
-    change(quiet, BotSettings::default(), Some("maintenance".to_owned())).await;
+    change(None, Some("maintenance")).await;
     until("the pause", || async { (workers.desk().held(held) == Some(Held::EnginePaused)).then_some(()) }).await;
     assert_eq!(workers.desk().status().held[&Held::EnginePaused], 1);
-    change(quiet, BotSettings::default(), None).await;
+    change(None, None).await;
     office.reaches(held, JobState::Completed).await;
     workers.stop().await;
 }

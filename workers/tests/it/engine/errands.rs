@@ -3,7 +3,7 @@
 use domain::bot::{ActionKind, BotEvent, Mode, Settlement};
 use domain::entropy::Entropy;
 use domain::ids::{JobId, RequestId, UserId};
-use domain::job::{Job, JobChange, JobCommand, Origin};
+use domain::job::{Job, JobChange, JobCommand, JobPriority, Origin};
 use domain::metadata::{Actor, Metadata};
 use serde_json::json;
 use store::bulk::{self, BulkOperation, NewBulkOperation};
@@ -30,12 +30,13 @@ async fn tell(world: &World, job: JobId, command: JobCommand) {
     world.office.bus.execute::<Job>(&job.to_string(), command, &metadata).await.expect("the job takes it");
 }
 
-async fn begin(world: &World, user: &User<'_>, jobs: &[JobId]) -> (Uuid, Actor) {
+async fn begin(world: &World, user: &User<'_>, change: JobChange, jobs: &[JobId]) -> (Uuid, Actor) {
     let (id, actor) = (TestEntropy.uuid(), Actor::User(UserId::from_uuid(user.bot_id.uuid())));
     let operation = NewBulkOperation {
         id,
         bot_id: user.bot_id,
-        change: JobChange::Terminate.as_str().to_owned(),
+        change: change.as_str().to_owned(),
+        priority: (change == JobChange::Prioritize).then(|| JobPriority::Urgent.as_str().to_owned()),
         reason: "enough".to_owned(),
         actor: actor.to_string(),
         correlation_id: id,
@@ -73,7 +74,7 @@ async fn a_change_of_many_jobs_goes_on_after_a_crash_and_tells_each_job_once_by_
         jobs.push(idle(&world, &user).await);
     }
     tell(&world, jobs[7], JobCommand::Terminate { reason: "before".to_owned(), at: world.now() }).await;
-    let (id, actor) = begin(&world, &user, &jobs).await;
+    let (id, actor) = begin(&world, &user, JobChange::Terminate, &jobs).await;
     let doomed = world.workers().await;
     until("some of them", async || (found(&world, id).await.done > 3).then_some(())).await;
     doomed.kill().await;
@@ -95,6 +96,46 @@ async fn a_change_of_many_jobs_goes_on_after_a_crash_and_tells_each_job_once_by_
         }
     }
     heirs.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_priority_is_in_the_history_of_each_job_by_whoever_asked() {
+    let world = World::new().await;
+    let user = world.user(ACCOUNT);
+    user.link().await;
+    let jobs = [idle(&world, &user).await, idle(&world, &user).await];
+    let (id, actor) = begin(&world, &user, JobChange::Prioritize, &jobs).await;
+    let workers = world.workers().await;
+    until("both of them", async || found(&world, id).await.finished_at).await;
+    for job in jobs {
+        let history = world.history(job).await;
+        let set: Vec<_> = history.iter().filter(|event| event.event_type == "JobPrioritized").collect();
+        assert_eq!(set.len(), 1, "{history:?}");
+        assert_eq!(
+            (&set[0].metadata["actor"], &set[0].payload["priority"]),
+            (&json!(actor.to_string()), &json!("URGENT"))
+        );
+    }
+    workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_were_settled_long_ago_are_forgotten() {
+    let world = World::new().await;
+    let user = world.user(ACCOUNT);
+    user.link().await;
+    let (id, _) = begin(&world, &user, JobChange::Terminate, &[idle(&world, &user).await]).await;
+    let workers = world.workers().await;
+    world.settled(id, |command| command.settled_at.is_some()).await;
+    workers.stop().await;
+    sqlx::query("UPDATE commands SET settled_at = settled_at - interval '31 days'")
+        .execute(world.database.pool())
+        .await
+        .expect("it works");
+    let workers = world.workers().await;
+    until("the command", || async { world.office.queue.find(id).await.expect("it reads").is_none().then_some(()) })
+        .await;
+    workers.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

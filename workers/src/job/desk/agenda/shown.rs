@@ -1,8 +1,10 @@
 //! What the agenda shows of itself: counts, and why what is due does not run.
 
+use std::sync::Arc;
+
 use domain::ids::{BotId, JobId};
 
-use super::super::limits::Held;
+use super::super::limits::{DeskLimits, Held};
 use super::super::line::Line;
 use super::super::status::{DeskStatus, ParkedJob};
 use super::{Agenda, Phase};
@@ -14,6 +16,7 @@ impl Agenda {
             running: self.running.len(),
             finished: self.finished,
             partitions: self.tenures.len(),
+            bots: self.lines.values().filter(|line| line.running() > 0 || !line.is_empty()).count(),
             next_due: self.sleeping.first().map(|(due, _)| *due),
             ..DeskStatus::default()
         };
@@ -40,6 +43,10 @@ impl Agenda {
             .map(|(job, (code, message))| ParkedJob { job_id: *job, code, message: message.clone() })
             .collect();
         status
+    }
+
+    pub fn limits(&self) -> Arc<DeskLimits> {
+        Arc::clone(&self.limits)
     }
 
     /// Why no ready job of `bot` begins now.
