@@ -13,7 +13,7 @@ use domain::job::JobEvent;
 use domain::metadata::Actor;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection, PgExecutor, QueryBuilder, Row};
+use sqlx::{FromRow, PgConnection, PgExecutor, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 pub use summary::summary;
@@ -278,13 +278,7 @@ pub async fn by_position(
         .await
 }
 
-/// The entries that `filter` lets through, in the order of the log.
-pub async fn list(
-    db: impl PgExecutor<'_>,
-    filter: &AuditFilter,
-    page: &PageRequest<LogKey>,
-) -> Result<Page<AuditEntry>, sqlx::Error> {
-    let mut query = QueryBuilder::new(SELECT);
+fn conditions<'a>(query: &mut QueryBuilder<'a, Postgres>, filter: &'a AuditFilter) {
     if let Some(user_id) = filter.user_id {
         query.push(" AND user_id = ").push_bind(user_id.uuid());
     }
@@ -303,6 +297,24 @@ pub async fn list(
     if let Some(until) = filter.until {
         query.push(" AND recorded_at < ").push_bind(until);
     }
+}
+
+/// How many entries `filter` lets through, counted up to `most`.
+pub async fn count(db: impl PgExecutor<'_>, filter: &AuditFilter, most: i64) -> Result<i64, sqlx::Error> {
+    let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM audit_trail WHERE true");
+    conditions(&mut query, filter);
+    query.push(" LIMIT ").push_bind(most).push(") AS found");
+    query.build_query_scalar().fetch_one(db).await
+}
+
+/// The entries that `filter` lets through, in the order of the log.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    filter: &AuditFilter,
+    page: &PageRequest<LogKey>,
+) -> Result<Page<AuditEntry>, sqlx::Error> {
+    let mut query = QueryBuilder::new(SELECT);
+    conditions(&mut query, filter);
     let (order, beyond) = (page.order.keyword(), page.order.beyond());
     if let Some(key) = page.after {
         query.push(" AND (position, shard) ").push(beyond);

@@ -27,6 +27,9 @@ use crate::code::Code;
 use crate::deps::Services;
 use crate::http::Problem;
 
+/// Entries of the audit trail are counted up to this many.
+const MOST_ENTRIES_COUNTED: i64 = 10_000;
+
 /// Anything with a global id.
 #[expect(clippy::large_enum_variant, reason = "there is one for each answer, and the interface takes no boxes")]
 #[derive(Interface)]
@@ -175,7 +178,7 @@ impl Query {
         in_doubt::list(ctx, PageArguments { first, after, last, before }).await
     }
 
-    /// Everything that happened, newest first; for administrators.
+    /// Everything that happened, newest first, counted up to 10,000; for administrators.
     #[graphql(complexity = "10 + first.or(last).map_or(25, |count| count.max(1) as usize) * child_complexity")]
     async fn audit_trail(
         &self,
@@ -190,9 +193,14 @@ impl Query {
         let asked = PageArguments { first, after, last, before }.check::<AuditKey>(Order::NewestFirst)?;
         let filter = filter.unwrap_or_default().checked()?;
         let key = asked.by_key(AuditKey::log_key);
-        let page = audit_trail::list(&services(ctx)?.deps.pool, &filter, &key).await.map_err(fault)?;
+        let pool = services(ctx)?.deps.pool.clone();
+        let page = audit_trail::list(&pool, &filter, &key).await.map_err(fault)?;
         let cursor = |entry: &audit_trail::AuditEntry| Cursor::of(&AuditKey::of(entry));
-        Ok(asked.connection(page, cursor, AuditEntry, TotalCount::unknown()))
+        let total = TotalCount::by(move || {
+            let (pool, filter) = (pool.clone(), filter.clone());
+            async move { audit_trail::count(&pool, &filter, MOST_ENTRIES_COUNTED).await.map_err(fault) }
+        });
+        Ok(asked.connection(page, cursor, AuditEntry, total))
     }
 }
 

@@ -21,9 +21,14 @@ async fn set(person: &Person, input: Value) -> Value {
 
 async fn trail(person: &Person) -> Value {
     let query = "{ auditTrail(filter: { events: [\"EngineSettingsChanged\", \"ClockSpeedChanged\"] }, first: 100) {
-        nodes { event actor userId streamType streamId sequence summary payload } } }";
+        totalCount nodes { event actor userId streamType streamId sequence summary payload } } }";
     until("the audit trail", || async {
-        let nodes = person.client.query(query, json!({})).await["auditTrail"]["nodes"].take();
+        let mut trail = person.client.query(query, json!({})).await["auditTrail"].take();
+        let nodes = trail["nodes"].take();
+        assert_eq!(
+            nodes.as_array().map(Vec::len),
+            trail["totalCount"].as_u64().and_then(|count| count.try_into().ok())
+        );
         nodes.as_array().is_some_and(|nodes| !nodes.is_empty()).then_some(nodes)
     })
     .await
