@@ -35,6 +35,8 @@ pub struct Job {
     divergence: Option<(u32, String, String)>,
     /// As somebody set it.
     priority: Option<JobPriority>,
+    /// How often somebody took back a part of the history.
+    resets: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +59,7 @@ impl Default for Job {
             paused: None,
             divergence: None,
             priority: None,
+            resets: 0,
         }
     }
 }
@@ -111,6 +114,12 @@ impl Job {
     #[must_use]
     pub const fn own_priority(&self) -> Option<JobPriority> {
         self.priority
+    }
+
+    /// How often somebody took back a part of the history.
+    #[must_use]
+    pub const fn resets(&self) -> u32 {
+        self.resets
     }
 
     /// Where a retry begins: where history and code part, or the first step that is tried again, or the last that failed
@@ -275,7 +284,7 @@ impl Job {
 }
 
 impl Decide for Job {
-    const SHAPE: u32 = 3;
+    const SHAPE: u32 = 4;
 
     fn decide(&self, command: JobCommand) -> Decision {
         match command {
@@ -335,9 +344,9 @@ impl Job {
                 Ok(vec![JobEvent::TimerSet { index, fires_at, at }])
             }
             JobCommand::FireTimer { index, at } => self.fire_timer(index, at),
-            JobCommand::AwaitSignal { index, name, until, at } => {
+            JobCommand::AwaitSignal { index, name, until, in_cleanup, at } => {
                 self.fresh("AwaitSignal", index, &self.journal.signal(index, &name))?;
-                Ok(vec![JobEvent::SignalAwaited { index, name, until, at }])
+                Ok(vec![JobEvent::SignalAwaited { index, name, until, in_cleanup, at }])
             }
             JobCommand::TimeOutSignal { index, at } => self.time_out_signal(index, at),
             JobCommand::StartChild { index, child, workflow, at } => {
@@ -440,6 +449,7 @@ impl Aggregate for Job {
                 self.state = JobState::NeedsAttention;
             }
             JobEvent::JobReset { .. } => {
+                self.resets += 1;
                 self.divergence = None;
                 self.paused = None;
                 self.state = JobState::Running;

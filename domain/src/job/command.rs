@@ -55,6 +55,7 @@ pub enum JobCommand {
         index: u32,
         name: String,
         until: Option<DateTime<Utc>>,
+        in_cleanup: bool,
         at: DateTime<Utc>,
     },
     TimeOutSignal {

@@ -84,11 +84,13 @@ pub enum JobEvent {
         index: u32,
         at: DateTime<Utc>,
     },
-    /// The workflow waits for a signal, at most until `until`.
+    /// The workflow, or its cleanup, waits for a signal, at most until `until`.
     SignalAwaited {
         index: u32,
         name: String,
         until: Option<DateTime<Utc>>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        in_cleanup: bool,
         at: DateTime<Utc>,
     },
     SignalTimedOut {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn wait(index: u32) -> JobEvent {
-        JobEvent::SignalAwaited { index, name: "go".to_owned(), until: None, at: at() }
+        JobEvent::SignalAwaited { index, name: "go".to_owned(), until: None, in_cleanup: false, at: at() }
     }
 
     fn before(events: &[JobEvent], index: u32) -> Result<Vec<JobEvent>, JobError> {

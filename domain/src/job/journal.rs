@@ -36,6 +36,7 @@ pub enum Entry {
         name: String,
         until: Option<DateTime<Utc>>,
         timed_out: bool,
+        in_cleanup: bool,
     },
     Child {
         child: JobId,
@@ -101,7 +102,7 @@ pub struct Journal {
     known_at: BTreeMap<u32, DateTime<Utc>>,
     /// Signals in the order of their arrival, by name.
     signals: BTreeMap<String, Vec<Received>>,
-    /// The indices of waits that did not time out, ascending, by name.
+    /// The indices of waits that signals go to, ascending, by name: not those that timed out or that a cancellation ended.
     waits: BTreeMap<String, Vec<u32>>,
     patches: BTreeSet<String>,
     events: u32,
@@ -109,12 +110,20 @@ pub struct Journal {
     last_at: Option<DateTime<Utc>>,
     /// The job whose random series this one has, when it is a fork.
     seed: Option<JobId>,
+    /// Somebody asked the job to end.
+    is_cancelled: bool,
+    /// Children whose end came after that.
+    late: BTreeSet<u32>,
+    /// Children that a reset took back before they had ended.
+    dropped: BTreeSet<JobId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Received {
     payload: Value,
     at: DateTime<Utc>,
+    /// It came after the job was asked to end.
+    is_late: bool,
 }
 
 impl Journal {
@@ -187,6 +196,18 @@ impl Journal {
     #[must_use]
     pub fn is_awaited(&self, index: u32, name: &str) -> bool {
         self.taken(index, name).is_none()
+    }
+
+    /// Whether the child at `index` ended after the job was asked to end. For all but cleanup, the wait for it was over then,
+    /// and is so in every replay. (A signal that comes late does not go to such a wait at all.)
+    #[must_use]
+    pub fn came_late(&self, index: u32) -> bool {
+        self.late.contains(&index)
+    }
+
+    /// Children that nobody waits for any more, because a reset took their beginning back.
+    pub fn dropped(&self) -> impl Iterator<Item = JobId> {
+        self.dropped.iter().copied()
     }
 
     /// When what the code learns at `index` became known: the same in every replay.
@@ -311,20 +332,17 @@ impl Journal {
             JobEvent::ChildFinished { index, outcome, .. } => {
                 if let Some(Entry::Child { outcome: recorded, .. }) = self.entries.get_mut(index) {
                     *recorded = Some(outcome.clone());
+                    if self.is_cancelled {
+                        self.late.insert(*index);
+                    }
                 }
             }
             JobEvent::PatchMarked { index, patch, .. } => {
                 self.patches.insert(patch.clone());
                 self.entries.insert(*index, Entry::Patch { patch: patch.clone() });
             }
-            JobEvent::JobReset { index, .. } => {
-                self.entries.split_off(index);
-                self.known_at.split_off(index);
-                for waits in self.waits.values_mut() {
-                    waits.retain(|wait| wait < index);
-                }
-                self.patches = self.marked();
-            }
+            JobEvent::JobCancelRequested { .. } => self.cancel(),
+            JobEvent::JobReset { index, .. } => self.reset(*index),
             JobEvent::JobForked { from, history, .. } => {
                 for inherited in history {
                     self.record(inherited, at);
@@ -336,11 +354,52 @@ impl Journal {
         }
     }
 
+    /// What comes from now on is for cleanup alone.
+    fn cancel(&mut self) {
+        self.is_cancelled = true;
+        let entries = &self.entries;
+        for (name, waits) in &mut self.waits {
+            let come = self.signals.get(name).map_or(0, Vec::len);
+            let cleans_up = |index: &u32| matches!(entries.get(index), Some(Entry::Signal { in_cleanup: true, .. }));
+            let mut place = 0;
+            waits.retain(|index| {
+                place += 1;
+                place <= come || cleans_up(index)
+            });
+        }
+    }
+
+    fn reset(&mut self, index: u32) {
+        self.known_at.split_off(&index);
+        let open = self.entries.split_off(&index).into_values().filter_map(|entry| match entry {
+            Entry::Child { child, outcome: None, .. } => Some(child),
+            _ => None,
+        });
+        self.dropped.extend(open);
+        self.patches = self.marked();
+        // What came late is in time for what is waited for from now on.
+        self.is_cancelled = false;
+        self.late.clear();
+        self.signals.values_mut().flatten().for_each(|received| received.is_late = false);
+        self.waits.clear();
+        for (index, entry) in &self.entries {
+            if let Entry::Signal { name, timed_out: false, .. } = entry {
+                self.waits.entry(name.clone()).or_default().push(*index);
+            }
+        }
+    }
+
     fn record_signal(&mut self, event: &JobEvent) {
         match event {
-            JobEvent::SignalAwaited { index, name, until, .. } => {
-                self.entries.insert(*index, Entry::Signal { name: name.clone(), until: *until, timed_out: false });
+            JobEvent::SignalAwaited { index, name, until, in_cleanup, .. } => {
+                let (until, in_cleanup) = (*until, *in_cleanup);
+                self.entries.insert(*index, Entry::Signal { name: name.clone(), until, timed_out: false, in_cleanup });
                 let waits = self.waits.entry(name.clone()).or_default();
+                let in_time =
+                    self.signals.get(name).is_some_and(|all| all.get(waits.len()).is_some_and(|one| !one.is_late));
+                if self.is_cancelled && !in_cleanup && !in_time {
+                    return;
+                }
                 if let Err(place) = waits.binary_search(index) {
                     waits.insert(place, *index);
                 }
@@ -355,7 +414,7 @@ impl Journal {
                 }
             }
             JobEvent::SignalReceived { name, payload, at } => {
-                let received = Received { payload: payload.clone(), at: *at };
+                let received = Received { payload: payload.clone(), at: *at, is_late: self.is_cancelled };
                 self.signals.entry(name.clone()).or_default().push(received);
             }
             _ => {}

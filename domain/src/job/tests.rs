@@ -156,7 +156,13 @@ fn timer_fires_when_due_and_once() {
 #[test]
 fn each_wait_takes_the_next_signal_of_its_name() {
     let signal = |payload: u32| JobEvent::SignalReceived { name: "go".to_owned(), payload: json!(payload), at: at(5) };
-    let awaited = |index, name: &str| JobEvent::SignalAwaited { index, name: name.to_owned(), until: None, at: at(4) };
+    let awaited = |index, name: &str| JobEvent::SignalAwaited {
+        index,
+        name: name.to_owned(),
+        until: None,
+        in_cleanup: false,
+        at: at(4),
+    };
     let job = fold(
         Job::default(),
         [created(), started(), awaited(0, "go"), awaited(1, "go"), signal(1), signal(2), awaited(2, "go")],
@@ -174,9 +180,15 @@ fn wait_that_timed_out_leaves_the_signal_to_the_next() {
         [
             created(),
             started(),
-            JobEvent::SignalAwaited { index: 0, name: "go".to_owned(), until: Some(at(5)), at: at(2) },
+            JobEvent::SignalAwaited {
+                index: 0,
+                name: "go".to_owned(),
+                until: Some(at(5)),
+                in_cleanup: false,
+                at: at(2),
+            },
             JobEvent::SignalTimedOut { index: 0, at: at(5) },
-            JobEvent::SignalAwaited { index: 1, name: "go".to_owned(), until: None, at: at(6) },
+            JobEvent::SignalAwaited { index: 1, name: "go".to_owned(), until: None, in_cleanup: false, at: at(6) },
             JobEvent::SignalReceived { name: "go".to_owned(), payload: json!(1), at: at(7) },
         ],
     );
@@ -195,6 +207,62 @@ fn old_history_keeps_the_old_path_and_new_ones_take_the_patch() {
     let marked = fold(Job::default(), [created(), started(), mark]);
     assert_eq!(marked.journal().patched(0, "faster"), Next::Recorded(true));
     assert!(marked.journal().has_mark(0, "faster"));
+}
+
+fn awaited(index: u32, in_cleanup: bool) -> JobEvent {
+    JobEvent::SignalAwaited { index, name: "go".to_owned(), until: None, in_cleanup, at: at(2) }
+}
+
+fn received(payload: &str) -> JobEvent {
+    JobEvent::SignalReceived { name: "go".to_owned(), payload: json!(payload), at: at(3) }
+}
+
+fn cancel_requested() -> JobEvent {
+    JobEvent::JobCancelRequested { reason: "enough".to_owned(), at: at(4) }
+}
+
+#[test]
+fn signal_after_the_cancellation_goes_to_cleanup_and_not_to_the_wait_that_the_cancellation_ended() {
+    let before = [created(), started(), awaited(0, false), awaited(1, true), received("in time")];
+    let after = [cancel_requested(), received("late"), awaited(2, true), received("later")];
+    let job = fold(Job::default(), before.into_iter().chain(after));
+    assert_eq!(job.journal().signal(0, "go"), Next::Recorded(Some(json!("in time"))));
+    assert_eq!(job.journal().signal(1, "go"), Next::Recorded(Some(json!("late"))));
+    assert_eq!(job.journal().signal(2, "go"), Next::Recorded(Some(json!("later"))));
+    let job = fold(Job::default(), [created(), started(), awaited(0, false), cancel_requested(), received("late")]);
+    assert!(matches!(job.journal().signal(0, "go"), Next::Wait(_)));
+}
+
+#[test]
+fn wait_that_meets_its_cancellation_takes_only_what_had_come() {
+    let given = [created(), started(), received("in time"), cancel_requested(), awaited(0, false), awaited(1, false)];
+    let job = fold(Job::default(), given.into_iter().chain([received("late")]));
+    assert_eq!(job.journal().signal(0, "go"), Next::Recorded(Some(json!("in time"))));
+    assert!(matches!(job.journal().signal(1, "go"), Next::Wait(_)));
+}
+
+#[test]
+fn end_of_a_child_after_the_cancellation_is_late() {
+    let child = JobId::from_uuid(Uuid::from_u128(9));
+    let begun = |index| JobEvent::ChildStarted { index, child, workflow: "other".to_owned(), at: at(2) };
+    let ended = |index| JobEvent::ChildFinished { index, child, outcome: Outcome::Cancelled, at: at(5) };
+    let given = [created(), started(), begun(0), begun(1), ended(0), cancel_requested(), ended(1)];
+    let job = fold(Job::default(), given);
+    assert!(!job.journal().came_late(0));
+    assert!(job.journal().came_late(1));
+}
+
+#[test]
+fn reset_of_a_cancelled_job_opens_its_waits_again_and_drops_its_children() {
+    let child = JobId::from_uuid(Uuid::from_u128(9));
+    let begun = JobEvent::ChildStarted { index: 1, child, workflow: "other".to_owned(), at: at(2) };
+    let cancelled = JobEvent::JobCancelled { at: at(5) };
+    let given = vec![created(), started(), awaited(0, false), begun, cancel_requested(), received("late"), cancelled];
+    let reset = when(given.clone(), JobCommand::Reset { index: 1, reason: "again".to_owned(), at: at(9) });
+    let job = fold(Job::default(), [given, reset.expect("the child is there")].concat());
+    assert_eq!(job.journal().signal(0, "go"), Next::Recorded(Some(json!("late"))));
+    assert_eq!(job.journal().dropped().collect::<Vec<_>>(), [child]);
+    assert_eq!(job.resets(), 1);
 }
 
 #[test]
@@ -311,6 +379,7 @@ fn any_command() -> impl Strategy<Value = JobCommand> {
         (index.clone(), name.clone()).prop_map(|(index, name)| JobCommand::AwaitSignal {
             index,
             name,
+            in_cleanup: false,
             until: None,
             at: at(4)
         }),

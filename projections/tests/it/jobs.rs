@@ -103,7 +103,13 @@ async fn row_says_why_a_job_runs_and_does_nothing() {
     let resume = JobCommand::Resume { at: at(200) };
     let row = life.tell(&world, vec![resume]).await;
     assert_eq!((row.state, row.wake_at, row.runnable), (JobState::Running, Some(at(200)), true));
-    let wait = JobCommand::AwaitSignal { index: 2, name: "bot_resumed".to_owned(), until: None, at: at(601) };
+    let wait = JobCommand::AwaitSignal {
+        index: 2,
+        name: "bot_resumed".to_owned(),
+        until: None,
+        in_cleanup: false,
+        at: at(601),
+    };
     let row = life.tell(&world, vec![JobCommand::FireTimer { index: 1, at: at(600) }, wait]).await;
     assert_eq!((row.waiting_for.as_deref(), row.wake_at), (Some("signal bot_resumed"), None));
     let signal = JobCommand::Signal { name: "bot_resumed".to_owned(), payload: json!(null), at: at(700) };
@@ -134,7 +140,7 @@ fn anything(life: &mut Life, dice: &mut Dice) -> JobCommand {
         8 | 9 => JobCommand::FailStep { index, name, code, message: "silent".to_owned(), retry_at, at: now },
         10 | 11 => JobCommand::SetTimer { index, fires_at: later, at: now },
         12 | 13 => JobCommand::FireTimer { index, at: now },
-        14 | 15 => JobCommand::AwaitSignal { index, name, until, at: now },
+        14 | 15 => JobCommand::AwaitSignal { index, name, until, in_cleanup: false, at: now },
         16 => JobCommand::TimeOutSignal { index, at: now },
         17 => JobCommand::Signal { name, payload: json!(null), at: now },
         18 => {

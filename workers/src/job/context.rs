@@ -9,7 +9,7 @@ mod waits;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -93,6 +93,8 @@ pub(super) struct Shared {
     pub children: Mutex<Vec<NewChild>>,
     /// Tells when somebody else writes to the job.
     attention: Option<Arc<Attention>>,
+    /// How much of that was taken in before a step.
+    heeded: AtomicU64,
 }
 
 impl Shared {
@@ -161,6 +163,7 @@ impl Context {
             stops: Mutex::default(),
             children: Mutex::default(),
             attention,
+            heeded: AtomicU64::new(0),
         });
         Self { shared, cleans_up: false }
     }
@@ -256,13 +259,27 @@ impl Context {
 
     /// Does `work` once and keeps its result: a replay returns what is recorded. Without side effects outside, so that
     /// an attempt whose end is lost may simply be repeated.
+    ///
+    /// The code goes on while the result is being written. Before anything outside can tell (an effect, an
+    /// [idempotent](Context::idempotent) step, a child, a wait, the job's end), everything is durable.
     pub async fn step<T, F, Fut>(&self, name: &str, policy: &RetryPolicy, work: F) -> Result<T, StepError>
     where
         T: Serialize + DeserializeOwned,
         F: FnOnce(StepContext) -> Fut,
         Fut: Future<Output = Result<T, StepError>>,
     {
-        self.run_step(name, policy, false, work).await
+        self.run_step(name, policy, Kind::Pure, work).await
+    }
+
+    /// As [`Context::step`], for work that others see and that may be repeated: everything before it is durable when it
+    /// begins.
+    pub async fn idempotent<T, F, Fut>(&self, name: &str, policy: &RetryPolicy, work: F) -> Result<T, StepError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce(StepContext) -> Fut,
+        Fut: Future<Output = Result<T, StepError>>,
+    {
+        self.run_step(name, policy, Kind::Idempotent, work).await
     }
 
     /// As [`Context::step`], for work with side effects: its beginning is durable before it runs, so that whoever
@@ -273,16 +290,10 @@ impl Context {
         F: FnOnce(StepContext) -> Fut,
         Fut: Future<Output = Result<T, StepError>>,
     {
-        self.run_step(name, policy, true, work).await
+        self.run_step(name, policy, Kind::Effect, work).await
     }
 
-    async fn run_step<T, F, Fut>(
-        &self,
-        name: &str,
-        policy: &RetryPolicy,
-        has_effects: bool,
-        work: F,
-    ) -> Result<T, StepError>
+    async fn run_step<T, F, Fut>(&self, name: &str, policy: &RetryPolicy, kind: Kind, work: F) -> Result<T, StepError>
     where
         T: Serialize + DeserializeOwned,
         F: FnOnce(StepContext) -> Fut,
@@ -290,9 +301,9 @@ impl Context {
     {
         let index = self.take_index();
         let busy = Busy::new(&self.shared.busy);
-        let (attempt, unsettled, is_unwritten) = match self.begin_step(index, name, has_effects).await {
+        let (attempt, unsettled, unwritten) = match self.begin_step(index, name, kind).await {
             Ok(Begun::Recorded(recorded)) => return read_recorded(recorded),
-            Ok(Begun::Execute { attempt, unsettled, is_unwritten }) => (attempt, unsettled, is_unwritten),
+            Ok(Begun::Execute { attempt, unsettled, unwritten }) => (attempt, unsettled, unwritten),
             Err(Held::Cancelled) => return Err(StepError::Cancelled),
             Err(Held::Stop(stop)) => {
                 drop(busy);
@@ -302,8 +313,8 @@ impl Context {
         let pulse = policy.heartbeat.map(|_| Arc::default());
         let cancel = self.shared.attention.is_some().then(|| self.clone());
         let work = work(StepContext { attempt, unsettled, pulse: pulse.clone(), cancel });
-        let attempted = self.attempt(step::attempt(work, policy, pulse), is_unwritten);
-        let result = if has_effects || self.cleans_up {
+        let attempted = self.attempt(step::attempt(work, policy, pulse), unwritten);
+        let result = if kind == Kind::Effect || self.cleans_up {
             // What it does outside is not cut off in the middle; it may ask for itself.
             attempted.await
         } else {
@@ -325,21 +336,29 @@ impl Context {
     async fn attempt<T>(
         &self,
         attempt: impl Future<Output = Result<T, StepError>>,
-        is_unwritten: bool,
+        unwritten: Unwritten,
     ) -> Result<T, StepError> {
-        if !is_unwritten {
-            return attempt.await;
-        }
         let mut attempt = std::pin::pin!(attempt);
-        if let Ok(result) = tokio::time::timeout(UNWRITTEN_FOR, attempt.as_mut()).await {
-            return result;
+        match unwritten {
+            Unwritten::Nothing => return attempt.await,
+            Unwritten::Beginning => {
+                if let Ok(result) = tokio::time::timeout(UNWRITTEN_FOR, attempt.as_mut()).await {
+                    return result;
+                }
+            }
+            Unwritten::Results => {}
         }
-        // What cannot be written now is written with the step's end.
-        let _ = self.shared.stream.lock().await.write().await;
+        let write = async { self.shared.stream.lock().await.write().await };
+        tokio::select! {
+            biased;
+            result = attempt.as_mut() => return result,
+            // What cannot be written now is written with the step's end.
+            _ = write => {}
+        }
         attempt.await
     }
 
-    async fn begin_step(&self, index: u32, name: &str, has_effects: bool) -> Result<Begun, Held> {
+    async fn begin_step(&self, index: u32, name: &str, kind: Kind) -> Result<Begun, Held> {
         let mut stream = self.shared.stream.lock().await;
         let now = self.shared.clock.now();
         match stream.job().journal().step(index, name, now) {
@@ -348,30 +367,41 @@ impl Context {
                 Ok(Begun::Recorded(recorded))
             }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
-            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Wait(wake) => Err(self.held(stream.state(), Stop::Wait(wake))),
             Next::Execute { attempt, unsettled } => {
-                self.looks(stream.job().state(), index, || format!("step {name}"), attempt)?;
+                self.looks(stream.state(), index, || format!("step {name}"), attempt)?;
                 rules::name(name)?;
                 rules::history(stream.job())?;
-                // What is recorded so far is durable before anything new happens. That the job has begun may come with
-                // its first step, if that is over soon.
-                let has_only_begun = !has_effects && stream.has_only_begun();
-                if !has_only_begun {
-                    stream.write().await?;
+                let unwritten = unwritten(&stream, kind);
+                match unwritten {
+                    Unwritten::Nothing => stream.write().await?,
+                    Unwritten::Beginning => {}
+                    Unwritten::Results => stream.hand_over().await?,
                 }
-                if !self.may_act(stream.job().state()).map_err(|_| Held::Cancelled)? {
+                self.heed(&mut stream).await?;
+                if !self.may_act(stream.state()).map_err(|_| Held::Cancelled)? {
                     return Err(Held::Stop(Stop::Interrupted));
                 }
-                if has_effects {
+                if kind == Kind::Effect {
                     stream.decide(JobCommand::StartStep { index, name: name.to_owned(), at: now })?;
                     stream.write().await?;
-                    if !self.may_act(stream.job().state()).map_err(|_| Held::Cancelled)? {
+                    if !self.may_act(stream.state()).map_err(|_| Held::Cancelled)? {
                         return Err(Held::Stop(Stop::Interrupted));
                     }
                 }
-                Ok(Begun::Execute { attempt, unsettled, is_unwritten: has_only_begun })
+                Ok(Begun::Execute { attempt, unsettled, unwritten })
             }
         }
+    }
+
+    /// Takes in what others wrote, if there may be something.
+    async fn heed(&self, stream: &mut JobStream) -> Result<(), EngineError> {
+        let Some(attention) = &self.shared.attention else { return Ok(()) };
+        let raised = attention.times_raised();
+        if self.shared.heeded.fetch_max(raised, Ordering::AcqRel) < raised {
+            stream.refresh().await?;
+        }
+        Ok(())
     }
 
     async fn end_step<T: Serialize>(
@@ -392,14 +422,15 @@ impl Context {
                     self.learn(&stream, index);
                     return Ok(());
                 };
-                if !takes_records(stream.job().state()) {
+                if !takes_records(stream.state()) {
                     return Err(Stop::Interrupted);
                 }
                 refused = true;
                 (code, message)
             }
             Err(StepError::Failed { code, message }) => (Cow::Owned(code.clone()), message.clone()),
-            Err(StepError::Cancelled) => return Ok(()),
+            Err(StepError::Cancelled) if stream.state() == JobState::Cancelling => return Ok(()),
+            Err(StepError::Cancelled) => return Err(Stop::Interrupted),
         };
         let delay = policy.delay_after(attempt, &code, self.shared.entropy.unit()).filter(|_| !refused);
         let retry_at = delay.map(|delay| now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::days(1)));
@@ -422,6 +453,16 @@ impl Context {
             Ok(true) => Held::Stop(stop),
             Ok(false) => Held::Stop(Stop::Interrupted),
         }
+    }
+}
+
+/// What of the job's history may not be written when a step of this kind begins.
+fn unwritten(stream: &JobStream, kind: Kind) -> Unwritten {
+    match kind {
+        Kind::Effect | Kind::Idempotent => Unwritten::Nothing,
+        Kind::Pure if stream.has_only_begun() => Unwritten::Beginning,
+        Kind::Pure if stream.has_unwritten() => Unwritten::Results,
+        Kind::Pure => Unwritten::Nothing,
     }
 }
 
@@ -456,7 +497,28 @@ fn read_recorded<T: DeserializeOwned>(recorded: Result<Value, domain::job::StepF
 
 enum Begun {
     Recorded(Result<Value, domain::job::StepFailure>),
-    Execute { attempt: u32, unsettled: bool, is_unwritten: bool },
+    Execute { attempt: u32, unsettled: bool, unwritten: Unwritten },
+}
+
+/// What a step does outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing.
+    Pure,
+    /// What others see, and what may be repeated.
+    Idempotent,
+    /// What must not be repeated unknowingly.
+    Effect,
+}
+
+/// What is not written while a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwritten {
+    Nothing,
+    /// Only that the job has begun, which may come with its first step, if that is over soon.
+    Beginning,
+    /// Results, which are on their way.
+    Results,
 }
 
 enum Held {

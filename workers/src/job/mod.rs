@@ -3,6 +3,8 @@
 //! Running means replaying: the function starts from the top, what is recorded is returned at once, and what is not is
 //! done, recorded durably, and returned. When jobs run, and where, is not decided here.
 
+#[cfg(test)]
+mod ahead_tests;
 mod context;
 pub mod desk;
 mod error;

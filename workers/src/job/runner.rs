@@ -177,7 +177,7 @@ impl Runner {
     pub async fn run(&self, assignment: Assignment) -> Result<Ran, EngineError> {
         let Assignment { job_id, provenance, seed, children, attention } = assignment;
         let mut stream = self.open(job_id, provenance.clone(), seed).await?;
-        match stream.job().state() {
+        match stream.state() {
             JobState::NotCreated => return Err(EngineError::NoSuchJob { job_id }),
             JobState::Pending => stream.decide(JobCommand::Start { at: self.clock.now() })?,
             JobState::Running | JobState::Cancelling => {}
@@ -212,7 +212,7 @@ impl Runner {
     ) -> Result<Ran, EngineError> {
         let mut stream = self.open(job_id, provenance, None).await?;
         let (code, message, at) = (code.to_owned(), message.to_owned(), self.clock.now());
-        if stream.job().state() == JobState::Pending {
+        if stream.state() == JobState::Pending {
             stream.decide(JobCommand::Start { at })?;
         }
         // Somebody else may have ended it.
@@ -220,7 +220,7 @@ impl Runner {
             stream.write().await?;
         }
         let (parent, priority) = (self.parent_of(stream.job()).await?, stream.job().priority());
-        let activation = Activation::Settled { state: stream.job().state(), started: Vec::new() };
+        let activation = Activation::Settled { state: stream.state(), started: Vec::new() };
         Ok(Ran { activation, parent, priority })
     }
 
@@ -246,6 +246,7 @@ impl Runner {
         let mut started = self.start_children(context, provenance).await?;
         let mut stream = context.shared().stream.lock().await;
         match ended {
+            _ if stream.is_rewound() => {}
             Ended::Returned(result) => {
                 started.extend(self.end(context, &mut stream, result, provenance).await?);
             }
@@ -272,7 +273,9 @@ impl Runner {
             }
         }
         stream.write().await?;
-        match stream.job().state() {
+        match stream.state() {
+            // It runs again from where it was taken back to.
+            _ if stream.is_rewound() => Ok(Activation::Waits { wakes: vec![Wake::At(self.clock.now())], started }),
             JobState::Running | JobState::Cancelling => Ok(Activation::Waits { wakes, started }),
             state => Ok(Activation::Settled { state, started }),
         }
@@ -281,7 +284,7 @@ impl Runner {
     /// Ends the job because its code breaks the rules; what it did until then is recorded with that.
     fn break_off(&self, stream: &mut JobStream, code: &'static str, message: String) -> Result<(), EngineError> {
         // Somebody may have ended it.
-        if !stream.job().state().is_over() {
+        if !stream.state().is_over() {
             tracing::error!(job.id = %stream.job_id(), code, message, "the job ends, as its code breaks the rules");
             stream.decide(JobCommand::Fail { code: code.to_owned(), message, at: self.clock.now() })?;
         }
@@ -322,7 +325,7 @@ impl Runner {
             return Ok(Vec::new());
         }
         // What others wrote meanwhile, such as a cancellation, counts before the end does.
-        if let (Ok(value), JobState::Running) = (&result, stream.job().state())
+        if let (Ok(value), JobState::Running) = (&result, stream.state())
             && fits(value)
         {
             if stream.write_with(JobCommand::Complete { result: value.clone(), at }).await? {
@@ -331,7 +334,7 @@ impl Runner {
         } else {
             stream.write().await?;
         }
-        let command = match (result, stream.job().state()) {
+        let command = match (result, stream.state()) {
             (_, JobState::Cancelling) => JobCommand::FinishCancel { at },
             (_, state) if state != JobState::Running => return Ok(Vec::new()),
             (Ok(result), _) => JobCommand::Complete { result, at },

@@ -74,7 +74,7 @@ impl Steps {
         Fut: Future<Output = Result<T, Fault>>,
     {
         let id = self.next_id(name);
-        self.ctx.step(name, &self.policy(), |_| self.in_turn(id, work)).await
+        self.ctx.idempotent(name, &self.policy(), |_| self.in_turn(id, work)).await
     }
 
     /// A step that writes to the platform.

@@ -21,10 +21,10 @@ const WARM_UP: u32 = 50;
 #[derive(Debug, Clone, Serialize)]
 pub struct Loads {
     pub workflows: u32,
-    pub workflows_per_second: f64,
-    pub steps_per_second: f64,
-    pub one_by_one_p50_ms: f64,
-    pub one_by_one_p99_ms: f64,
+    /// The code goes on while the results of its steps are written.
+    pub steps: TenSteps,
+    /// Each step is durable before the next begins.
+    pub durable_steps: TenSteps,
     pub jobs: u32,
     pub jobs_per_second: f64,
     pub sleeping: u32,
@@ -33,33 +33,31 @@ pub struct Loads {
     pub wake_seconds: f64,
 }
 
+/// Workflows of ten steps.
+#[derive(Debug, Clone, Serialize)]
+pub struct TenSteps {
+    pub workflows_per_second: f64,
+    pub steps_per_second: f64,
+    pub one_by_one_p50_ms: f64,
+    pub one_by_one_p99_ms: f64,
+}
+
 pub async fn run(bench: &JobsBench, scene: &Scene, progress: &ProgressBar) -> Result<Loads, Failure> {
     let mut ends = scene.ends();
-    progress.set_message("warming up");
-    scene.enqueue(WARM_UP, "steps", &json!(STEPS)).await?;
-    ends.wait(WARM_UP).await?;
-    progress.set_message("workflows at the same time");
-    let mut together = Vec::new();
-    let mut enqueued = Vec::new();
-    for _ in 0..bench.rounds {
-        together.push(timed(scene, &mut ends, bench.workflows, STEPS).await?);
-    }
-    progress.set_message("workflows one by one");
-    let one_by_one = one_by_one(scene, &mut ends).await?;
+    let steps = ten_steps(bench, scene, &mut ends, "steps", progress).await?;
+    let durable_steps = ten_steps(bench, scene, &mut ends, "durable_steps", progress).await?;
     progress.set_message("jobs of one step");
+    let mut enqueued = Vec::new();
     for _ in 0..bench.rounds.div_ceil(2) {
-        enqueued.push(timed(scene, &mut ends, bench.jobs, 1).await?);
+        enqueued.push(timed(scene, &mut ends, bench.jobs, "steps", 1).await?);
     }
     drop(ends);
     progress.set_message("sleeping jobs");
     let (bytes_per_sleeping_job, woken, wake) = sleep(scene, bench.sleeping).await?;
-    let together = f64::from(bench.workflows) / median(together).as_secs_f64();
     Ok(Loads {
         workflows: bench.workflows,
-        workflows_per_second: together,
-        steps_per_second: together * f64::from(STEPS),
-        one_by_one_p50_ms: percentile(&one_by_one, 50).as_secs_f64() * 1_000.0,
-        one_by_one_p99_ms: percentile(&one_by_one, 99).as_secs_f64() * 1_000.0,
+        steps,
+        durable_steps,
         jobs: bench.jobs,
         jobs_per_second: f64::from(bench.jobs) / median(enqueued).as_secs_f64(),
         sleeping: bench.sleeping,
@@ -69,23 +67,49 @@ pub async fn run(bench: &JobsBench, scene: &Scene, progress: &ProgressBar) -> Re
     })
 }
 
+async fn ten_steps(
+    bench: &JobsBench,
+    scene: &Scene,
+    ends: &mut super::scene::Ends,
+    workflow: &'static str,
+    progress: &ProgressBar,
+) -> Result<TenSteps, Failure> {
+    progress.set_message(format!("{workflow}: warming up"));
+    timed(scene, ends, WARM_UP, workflow, STEPS).await?;
+    progress.set_message(format!("{workflow}: workflows at the same time"));
+    let mut together = Vec::new();
+    for _ in 0..bench.rounds {
+        together.push(timed(scene, ends, bench.workflows, workflow, STEPS).await?);
+    }
+    progress.set_message(format!("{workflow}: workflows one by one"));
+    let mut one_by_one = Vec::with_capacity(ONE_BY_ONE);
+    for _ in 0..ONE_BY_ONE {
+        one_by_one.push(timed(scene, ends, 1, workflow, STEPS).await?);
+    }
+    one_by_one.sort_unstable();
+    let together = f64::from(bench.workflows) / median(together).as_secs_f64();
+    Ok(TenSteps {
+        workflows_per_second: together,
+        steps_per_second: together * f64::from(STEPS),
+        one_by_one_p50_ms: percentile(&one_by_one, 50).as_secs_f64() * 1_000.0,
+        one_by_one_p99_ms: percentile(&one_by_one, 99).as_secs_f64() * 1_000.0,
+    })
+}
+
 /// From the first enqueue to the last end.
-async fn timed(scene: &Scene, ends: &mut super::scene::Ends, count: u32, steps: u32) -> Result<Duration, Failure> {
+async fn timed(
+    scene: &Scene,
+    ends: &mut super::scene::Ends,
+    count: u32,
+    workflow: &str,
+    steps: u32,
+) -> Result<Duration, Failure> {
     let begun = Instant::now();
     let input = json!(steps);
-    let (enqueued, ended) = tokio::join!(scene.enqueue(count, "steps", &input), ends.wait(count));
+    let (enqueued, ended) = tokio::join!(scene.enqueue(count, workflow, &input), ends.wait(count));
     enqueued?;
     ended?;
     Ok(begun.elapsed())
-}
-
-async fn one_by_one(scene: &Scene, ends: &mut super::scene::Ends) -> Result<Vec<Duration>, Failure> {
-    let mut lengths = Vec::with_capacity(ONE_BY_ONE);
-    for _ in 0..ONE_BY_ONE {
-        lengths.push(timed(scene, ends, 1, STEPS).await?);
-    }
-    lengths.sort_unstable();
-    Ok(lengths)
 }
 
 /// Memory of a sleeping job, how many were woken, and how long that took.

@@ -181,7 +181,7 @@ fn views(pool: &PgPool, core: &Core) -> Views {
     Views { stop, tasks, _projections: projections }
 }
 
-/// As many steps as the input says, each of which does nothing.
+/// As many steps as the input says, each of which does nothing; the code goes on while results are written.
 fn steps() -> Workflow {
     Workflow::new("steps", |ctx: Context, count: u32| async move {
         let policy = RetryPolicy::once();
@@ -192,12 +192,23 @@ fn steps() -> Workflow {
     })
 }
 
+/// The same, where each step is durable before the next begins.
+fn durable_steps() -> Workflow {
+    Workflow::new("durable_steps", |ctx: Context, count: u32| async move {
+        let policy = RetryPolicy::once();
+        for _ in 0..count {
+            ctx.idempotent("nothing", &policy, |_| async { Ok(()) }).await?;
+        }
+        Ok(())
+    })
+}
+
 fn sleeper() -> Workflow {
     Workflow::new("sleeper", |ctx: Context, until: DateTime<Utc>| async move { Ok(ctx.sleep_until(until).await?) })
 }
 
 fn workflows() -> Registry {
-    Registry::default().with(steps()).with(sleeper())
+    Registry::default().with(steps()).with(durable_steps()).with(sleeper())
 }
 
 /// The input of a sleeper.

@@ -98,8 +98,9 @@ impl Context {
             let mut stream = self.shared.stream.lock().await;
             // What cannot be read now shows at the next write.
             if stream.refresh().await.is_ok() {
-                let state = stream.job().state();
-                if state == JobState::Cancelling || state.is_over() {
+                let state = stream.state();
+                // A job that has not begun is one whose history was taken back.
+                if state == JobState::Cancelling || state == JobState::Pending || state.is_over() {
                     return;
                 }
             }

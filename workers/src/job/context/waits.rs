@@ -42,9 +42,9 @@ impl Context {
         let now = self.shared.clock.now();
         let mut next = stream.job().journal().timer(index);
         if matches!(next, Next::Execute { .. }) {
-            self.looks(stream.job().state(), index, || "sleep".to_owned(), 1)?;
+            self.looks(stream.state(), index, || "sleep".to_owned(), 1)?;
             if let held @ (Held::Cancelled | Held::Stop(Stop::Interrupted)) =
-                self.held(stream.job().state(), Stop::Wait(Wake::At(until)))
+                self.held(stream.state(), Stop::Wait(Wake::At(until)))
             {
                 return Err(held);
             }
@@ -58,12 +58,12 @@ impl Context {
                 Ok(())
             }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
-            Next::Wait(Wake::At(due)) if due <= now && self.may_end_waits(stream.job().state()) => {
+            Next::Wait(Wake::At(due)) if due <= now && self.may_end_waits(stream.state()) => {
                 stream.decide(JobCommand::FireTimer { index, at: now })?;
                 self.learn(stream, index);
                 Ok(())
             }
-            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Wait(wake) => Err(self.held(stream.state(), Stop::Wait(wake))),
             Next::Execute { .. } => Err(Held::Stop(Stop::Wait(Wake::At(until)))),
         }
     }
@@ -105,15 +105,16 @@ impl Context {
         let now = self.shared.clock.now();
         let mut next = stream.job().journal().signal(index, name);
         if matches!(next, Next::Execute { .. }) {
-            self.looks(stream.job().state(), index, || format!("signal {name}"), 1)?;
+            self.looks(stream.state(), index, || format!("signal {name}"), 1)?;
             let wake = Wake::Signal { name: name.to_owned(), until };
             if let held @ (Held::Cancelled | Held::Stop(Stop::Interrupted)) =
-                self.held(stream.job().state(), Stop::Wait(wake))
+                self.held(stream.state(), Stop::Wait(wake))
             {
                 return Err(held);
             }
             rules::history(stream.job())?;
-            stream.decide(JobCommand::AwaitSignal { index, name: name.to_owned(), until, at: now })?;
+            let in_cleanup = self.cleans_up;
+            stream.decide(JobCommand::AwaitSignal { index, name: name.to_owned(), until, in_cleanup, at: now })?;
             next = stream.job().journal().signal(index, name);
         }
         match next {
@@ -123,13 +124,13 @@ impl Context {
             }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
             Next::Wait(Wake::Signal { until: Some(until), .. })
-                if until <= now && self.may_end_waits(stream.job().state()) =>
+                if until <= now && self.may_end_waits(stream.state()) =>
             {
                 stream.decide(JobCommand::TimeOutSignal { index, at: now })?;
                 self.learn(stream, index);
                 Ok(None)
             }
-            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Wait(wake) => Err(self.held(stream.state(), Stop::Wait(wake))),
             Next::Execute { .. } => Err(Held::Stop(Stop::Interrupted)),
         }
     }
@@ -140,7 +141,7 @@ impl Context {
         let input = serde_json::to_value(input).map_err(|error| StepError::failed("CHILD_INPUT", error.to_string()))?;
         let held = {
             let mut stream = self.shared.stream.lock().await;
-            self.awaited_child(&mut stream, index, workflow, input)
+            self.awaited_child(&mut stream, index, workflow, input).await
         };
         match held {
             Ok(Outcome::Completed { result }) => serde_json::from_value(result)
@@ -152,19 +153,28 @@ impl Context {
         }
     }
 
-    fn awaited_child(&self, stream: &mut JobStream, index: u32, workflow: &str, input: Value) -> Result<Outcome, Held> {
+    async fn awaited_child(
+        &self,
+        stream: &mut JobStream,
+        index: u32,
+        workflow: &str,
+        input: Value,
+    ) -> Result<Outcome, Held> {
         let child = JobId::from_uuid(derive(&["child", &self.shared.job_id.to_string(), &index.to_string()]));
         match stream.job().journal().child(index, workflow) {
+            Next::Recorded(_) if !self.cleans_up && stream.job().journal().came_late(index) => Err(Held::Cancelled),
             Next::Recorded(outcome) => {
                 self.learn(stream, index);
                 Ok(outcome)
             }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
-            Next::Wait(wake) => Err(self.held(stream.job().state(), Stop::Wait(wake))),
+            Next::Wait(wake) => Err(self.held(stream.state(), Stop::Wait(wake))),
             Next::Execute { .. } => {
-                self.looks(stream.job().state(), index, || format!("child {workflow}"), 1)?;
+                self.looks(stream.state(), index, || format!("child {workflow}"), 1)?;
+                // The child's stream is made before the parent says so, and with what the steps before gave.
+                stream.write().await?;
                 let wait = Stop::Wait(Wake::Child(child));
-                let held = self.held(stream.job().state(), wait);
+                let held = self.held(stream.state(), wait);
                 if matches!(held, Held::Stop(Stop::Wait(_))) {
                     let at = self.shared.clock.now();
                     let workflow = workflow.to_owned();

@@ -53,12 +53,17 @@ impl Attention {
         self.news.notify_waiters();
     }
 
+    /// How often somebody wrote to the job while it runs.
+    pub(crate) fn times_raised(&self) -> u64 {
+        self.raised.load(Ordering::Acquire)
+    }
+
     /// Waits until somebody has written to the job more than `seen` times; how often it was.
     pub(crate) async fn raised(&self, seen: u64) -> u64 {
         loop {
             let mut news = std::pin::pin!(self.news.notified());
             news.as_mut().enable();
-            let raised = self.raised.load(Ordering::Acquire);
+            let raised = self.times_raised();
             if raised > seen {
                 return raised;
             }

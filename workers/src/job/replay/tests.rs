@@ -288,7 +288,13 @@ fn child_and_signal_are_taken_from_the_history() {
     };
     let registry = Registry::default().with(Workflow::new("asks", code));
     let mut events = created("asks");
-    events.push(JobEvent::SignalAwaited { index: 0, name: "answer".to_owned(), until: None, at: at(1) });
+    events.push(JobEvent::SignalAwaited {
+        index: 0,
+        name: "answer".to_owned(),
+        until: None,
+        in_cleanup: false,
+        at: at(1),
+    });
     let Verdict::Fits { reach: Reach::Open { waits, .. } } = of(&registry, events.clone()).verdict else {
         panic!("it waits")
     };
@@ -324,7 +330,13 @@ fn long_history_replays_in_time_that_grows_with_its_length() {
         let (index, name) = (turn * 2, "work".to_owned());
         events.push(JobEvent::StepStarted { index, name: name.clone(), attempt: 1, at: at(1) });
         events.push(completed(index, &name, Value::Null));
-        events.push(JobEvent::SignalAwaited { index: index + 1, name: "go".to_owned(), until: None, at: at(1) });
+        events.push(JobEvent::SignalAwaited {
+            index: index + 1,
+            name: "go".to_owned(),
+            until: None,
+            in_cleanup: false,
+            at: at(1),
+        });
         events.push(JobEvent::SignalReceived { name: "go".to_owned(), payload: Value::Null, at: at(2) });
     }
     let history = numbered(events);
