@@ -114,7 +114,7 @@ pub struct Journal {
     is_cancelled: bool,
     /// Children whose end came after that.
     late: BTreeSet<u32>,
-    /// Children that a reset took back before they had ended.
+    /// Children that had not ended when the job was asked to end, or when a reset took their beginning back.
     dropped: BTreeSet<JobId>,
 }
 
@@ -205,9 +205,14 @@ impl Journal {
         self.late.contains(&index)
     }
 
-    /// Children that nobody waits for any more, because a reset took their beginning back.
+    /// Children that nobody waits for any more: the job was asked to end, or a reset took their beginning back.
     pub fn dropped(&self) -> impl Iterator<Item = JobId> {
         self.dropped.iter().copied()
+    }
+
+    /// Children that go on.
+    pub fn open_children(&self) -> impl Iterator<Item = JobId> {
+        open_children(self.entries.values())
     }
 
     /// When what the code learns at `index` became known: the same in every replay.
@@ -357,6 +362,7 @@ impl Journal {
     /// What comes from now on is for cleanup alone.
     fn cancel(&mut self) {
         self.is_cancelled = true;
+        self.dropped.extend(open_children(self.entries.values()));
         let entries = &self.entries;
         for (name, waits) in &mut self.waits {
             let come = self.signals.get(name).map_or(0, Vec::len);
@@ -371,11 +377,7 @@ impl Journal {
 
     fn reset(&mut self, index: u32) {
         self.known_at.split_off(&index);
-        let open = self.entries.split_off(&index).into_values().filter_map(|entry| match entry {
-            Entry::Child { child, outcome: None, .. } => Some(child),
-            _ => None,
-        });
-        self.dropped.extend(open);
+        self.dropped.extend(open_children(self.entries.split_off(&index).values()));
         self.patches = self.marked();
         // What came late is in time for what is waited for from now on.
         self.is_cancelled = false;
@@ -452,6 +454,14 @@ impl Journal {
     ) {
         self.entries.insert(index, Entry::Step { name: name.to_owned(), attempts, unsettled, retry_at, result });
     }
+}
+
+/// Children whose end is not recorded.
+fn open_children<'a>(entries: impl Iterator<Item = &'a Entry>) -> impl Iterator<Item = JobId> {
+    entries.filter_map(|entry| match entry {
+        Entry::Child { child, outcome: None, .. } => Some(*child),
+        _ => None,
+    })
 }
 
 fn diverged<T>(index: u32, recorded: &Entry, attempted: String) -> Next<T> {

@@ -140,6 +140,13 @@ impl EventRepository for MemoryRepository {
         Ok(indices.filter_map(|&index| log.events.get(index).cloned()).collect())
     }
 
+    async fn raw_last(&self, aggregate_type: &str, aggregate_id: &str) -> Result<Option<RawEvent>, StoreError> {
+        let log = self.log();
+        let key = (aggregate_type.to_owned(), aggregate_id.to_owned());
+        let last = log.streams.get(&key).and_then(|stream| stream.last());
+        Ok(last.and_then(|&index| log.events.get(index).cloned()))
+    }
+
     async fn raw_read(&self, shard: i32, after_position: i64, limit: i64) -> Result<Vec<RawEvent>, StoreError> {
         if shard != DEFAULT_SHARD {
             return Ok(Vec::new());

@@ -88,6 +88,9 @@ pub trait EventRepository: Send + Sync {
         limit: i64,
     ) -> Result<Vec<RawEvent>, StoreError>;
 
+    /// The last event of a stream; `None` when it has none.
+    async fn raw_last(&self, aggregate_type: &str, aggregate_id: &str) -> Result<Option<RawEvent>, StoreError>;
+
     /// Up to `limit` events of a shard after a position, in order.
     async fn raw_read(&self, shard: i32, after_position: i64, limit: i64) -> Result<Vec<RawEvent>, StoreError>;
 

@@ -87,6 +87,14 @@ impl PostgresRepository {
     }
 }
 
+const LAST: &str = "
+    SELECT shard, position, event_id, aggregate_type, aggregate_id, sequence, event_type,
+           event_version, payload::text AS payload, metadata::text AS metadata, recorded_at
+      FROM events
+     WHERE aggregate_type = $1
+       AND aggregate_id = $2
+     ORDER BY sequence DESC
+     LIMIT 1";
 const STREAM: &str = "
     SELECT shard, position, event_id, aggregate_type, aggregate_id, sequence, event_type,
            event_version, payload::text AS payload, metadata::text AS metadata, recorded_at
@@ -143,6 +151,11 @@ impl EventRepository for PostgresRepository {
             .fetch_all(&self.pool)
             .await?;
         Ok(events)
+    }
+
+    async fn raw_last(&self, aggregate_type: &str, aggregate_id: &str) -> Result<Option<RawEvent>, StoreError> {
+        let last = sqlx::query_as(LAST).bind(aggregate_type).bind(aggregate_id).fetch_optional(&self.pool).await?;
+        Ok(last)
     }
 
     async fn raw_read(&self, shard: i32, after_position: i64, limit: i64) -> Result<Vec<RawEvent>, StoreError> {

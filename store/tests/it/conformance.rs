@@ -42,6 +42,7 @@ conforms!(
     append_gives_sequences_and_positions_without_gaps,
     events_are_read_as_they_were_appended,
     reads_start_after_the_given_place_and_stop_at_the_limit,
+    last_event_of_a_stream_is_its_last,
     texts_of_any_kind_survive,
     unexpected_sequence_conflicts_and_stores_nothing,
     repeated_request_gets_its_first_answer,
@@ -112,6 +113,14 @@ async fn reads_start_after_the_given_place_and_stop_at_the_limit(repository: Rep
     assert!(repository.stream("Other", "a", 0, 10).await.expect("it is readable").is_empty());
     assert!(repository.read(DEFAULT_SHARD, 5, 10).await.expect("it is readable").is_empty());
     assert!(repository.read(DEFAULT_SHARD + 1, 0, 10).await.expect("it is readable").is_empty());
+}
+
+async fn last_event_of_a_stream_is_its_last(repository: Repository) {
+    append(&repository, request("a", 0, &["1", "2", "3"])).await;
+    append(&repository, request("b", 0, &["4"])).await;
+    let last = repository.raw_last("Note", "a").await.expect("it is readable").expect("it is there");
+    assert_eq!((last.aggregate_id.as_str(), last.sequence), ("a", 3));
+    assert!(repository.raw_last("Note", "c").await.expect("it is readable").is_none());
 }
 
 async fn texts_of_any_kind_survive(repository: Repository) {

@@ -42,6 +42,10 @@ impl EventRepository for Gated {
         self.inner.raw_stream(kind, id, after, limit).await
     }
 
+    async fn raw_last(&self, kind: &str, id: &str) -> Result<Option<RawEvent>, StoreError> {
+        self.inner.raw_last(kind, id).await
+    }
+
     async fn raw_read(&self, shard: i32, after: i64, limit: i64) -> Result<Vec<RawEvent>, StoreError> {
         self.inner.raw_read(shard, after, limit).await
     }

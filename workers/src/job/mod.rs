@@ -9,6 +9,8 @@ mod context;
 pub mod desk;
 mod error;
 mod family;
+#[cfg(test)]
+mod family_tests;
 pub mod replay;
 mod runner;
 mod stream;

@@ -177,13 +177,20 @@ impl Runner {
     pub async fn run(&self, assignment: Assignment) -> Result<Ran, EngineError> {
         let Assignment { job_id, provenance, seed, children, attention } = assignment;
         let mut stream = self.open(job_id, provenance.clone(), seed).await?;
+        if stream.state() == JobState::NotCreated {
+            return Err(EngineError::NoSuchJob { job_id });
+        }
+        if children == Children::All {
+            self.follow_parent(&mut stream).await?;
+        }
         match stream.state() {
-            JobState::NotCreated => return Err(EngineError::NoSuchJob { job_id }),
             JobState::Pending => stream.decide(JobCommand::Start { at: self.clock.now() })?,
             JobState::Running | JobState::Cancelling => {}
             state => {
-                let (parent, priority) = (self.parent_of(stream.job()).await?, stream.job().priority());
-                return Ok(Ran { activation: Activation::Settled { state, started: Vec::new() }, parent, priority });
+                stream.write().await?;
+                return self
+                    .ran(stream.job(), Activation::Settled { state, started: Vec::new() }, &provenance, true)
+                    .await;
             }
         }
         let name = stream.job().workflow();
@@ -195,11 +202,25 @@ impl Runner {
         let ended = run(&context, workflow.start(context.clone(), input)).await;
         let activation = self.settle(&context, ended, &provenance).await?;
         let stream = context.shared().stream.lock().await;
+        self.ran(stream.job(), activation, &provenance, children == Children::All).await
+    }
+
+    /// What an activation came to. `looks`: the job looks at its children, whether or not it is over.
+    async fn ran(
+        &self,
+        job: &Job,
+        activation: Activation,
+        provenance: &Provenance,
+        looks: bool,
+    ) -> Result<Ran, EngineError> {
+        if looks || job.state().is_over() {
+            self.let_go(job, provenance).await?;
+        }
         let parent = match &activation {
-            Activation::Settled { .. } => self.parent_of(stream.job()).await?,
+            Activation::Settled { .. } => self.parent_of(job).await?,
             Activation::Waits { .. } => None,
         };
-        Ok(Ran { activation, parent, priority: stream.job().priority() })
+        Ok(Ran { activation, parent, priority: job.priority() })
     }
 
     /// Ends the job with a failure that is not its code's own decision.
@@ -210,7 +231,7 @@ impl Runner {
         message: &str,
         provenance: Provenance,
     ) -> Result<Ran, EngineError> {
-        let mut stream = self.open(job_id, provenance, None).await?;
+        let mut stream = self.open(job_id, provenance.clone(), None).await?;
         let (code, message, at) = (code.to_owned(), message.to_owned(), self.clock.now());
         if stream.state() == JobState::Pending {
             stream.decide(JobCommand::Start { at })?;
@@ -219,12 +240,16 @@ impl Runner {
         if stream.decide(JobCommand::Fail { code, message, at }).is_ok() {
             stream.write().await?;
         }
-        let (parent, priority) = (self.parent_of(stream.job()).await?, stream.job().priority());
         let activation = Activation::Settled { state: stream.state(), started: Vec::new() };
-        Ok(Ran { activation, parent, priority })
+        self.ran(stream.job(), activation, &provenance, true).await
     }
 
-    async fn open(&self, job_id: JobId, provenance: Provenance, seed: Option<Seed>) -> Result<JobStream, StoreError> {
+    pub(super) async fn open(
+        &self,
+        job_id: JobId,
+        provenance: Provenance,
+        seed: Option<Seed>,
+    ) -> Result<JobStream, StoreError> {
         let (repository, entropy) = (Arc::clone(&self.repository), Arc::clone(&self.entropy));
         if let Some(Seed { payload, event_id, correlation_id }) = seed {
             let provenance = Provenance { correlation_id, causation_id: event_id, ..provenance.clone() };

@@ -21,7 +21,7 @@ use super::stream::Provenance;
 use super::*;
 
 /// Seconds since the epoch, moved by hand.
-struct TestClock(AtomicI64);
+pub(super) struct TestClock(AtomicI64);
 
 impl Clock for TestClock {
     fn now(&self) -> DateTime<Utc> {
@@ -41,24 +41,24 @@ impl Entropy for Counted {
     }
 }
 
-struct Bench {
-    repository: Arc<MemoryRepository>,
-    clock: Arc<TestClock>,
-    runner: Runner,
-    bus: CommandBus,
+pub(super) struct Bench {
+    pub(super) repository: Arc<MemoryRepository>,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) runner: Runner,
+    pub(super) bus: CommandBus,
 }
 
-fn provenance() -> Provenance {
+pub(super) fn provenance() -> Provenance {
     let actor = Actor::Worker("test".to_owned());
     Provenance { actor, correlation_id: Uuid::nil(), causation_id: Uuid::nil(), held_epoch: None }
 }
 
-fn job() -> JobId {
+pub(super) fn job() -> JobId {
     JobId::from_uuid(derive(&["job"]))
 }
 
 impl Bench {
-    fn new(workflows: Registry) -> Self {
+    pub(super) fn new(workflows: Registry) -> Self {
         let repository = Arc::new(MemoryRepository::default());
         let clock = Arc::new(TestClock(AtomicI64::new(1_000)));
         let entropy = Arc::new(Counted(AtomicU64::new(0)));
@@ -68,31 +68,31 @@ impl Bench {
         Self { repository, clock, runner, bus }
     }
 
-    async fn create(&self, workflow: &str, input: Value) {
+    pub(super) async fn create(&self, workflow: &str, input: Value) {
         let bot = BotId::from_uuid(derive(&["bot"]));
         let created = self.runner.create(job(), bot, workflow, input, Origin::Person, &provenance()).await;
         created.expect("the memory repository takes it");
     }
 
-    async fn activate(&self) -> Activation {
+    pub(super) async fn activate(&self) -> Activation {
         self.runner.activate(job(), provenance()).await.expect("the job runs")
     }
 
-    async fn state(&self) -> JobState {
+    pub(super) async fn state(&self) -> JobState {
         self.bus.load::<Job>(&job().to_string()).await.expect("it is there").state.state()
     }
 
-    async fn ask(&self, command: JobCommand) {
+    pub(super) async fn ask(&self, command: JobCommand) {
         let request = RequestId::from_uuid(Uuid::now_v7_for_test());
         let metadata = Metadata::root(request, Actor::System("test".to_owned()), self.clock.now());
         self.bus.execute::<Job>(&job().to_string(), command, &metadata).await.expect("the job takes it");
     }
 
-    fn advance(&self, seconds: i64) {
+    pub(super) fn advance(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::AcqRel);
     }
 
-    async fn history(&self) -> Vec<String> {
+    pub(super) async fn history(&self) -> Vec<String> {
         let events = self.repository.stream(Job::TYPE, &job().to_string(), 0, 1_000).await.expect("in memory");
         events.into_iter().map(|event| event.event_type).collect()
     }

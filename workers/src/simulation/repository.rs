@@ -87,6 +87,11 @@ impl EventRepository for FaultyRepository {
         self.inner.raw_stream(aggregate_type, aggregate_id, after_sequence, limit).await
     }
 
+    async fn raw_last(&self, aggregate_type: &str, aggregate_id: &str) -> Result<Option<RawEvent>, StoreError> {
+        yield_now().await;
+        self.inner.raw_last(aggregate_type, aggregate_id).await
+    }
+
     async fn raw_read(&self, shard: i32, after_position: i64, limit: i64) -> Result<Vec<RawEvent>, StoreError> {
         self.inner.raw_read(shard, after_position, limit).await
     }

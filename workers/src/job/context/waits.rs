@@ -160,7 +160,6 @@ impl Context {
         workflow: &str,
         input: Value,
     ) -> Result<Outcome, Held> {
-        let child = JobId::from_uuid(derive(&["child", &self.shared.job_id.to_string(), &index.to_string()]));
         match stream.job().journal().child(index, workflow) {
             Next::Recorded(_) if !self.cleans_up && stream.job().journal().came_late(index) => Err(Held::Cancelled),
             Next::Recorded(outcome) => {
@@ -173,6 +172,7 @@ impl Context {
                 self.looks(stream.state(), index, || format!("child {workflow}"), 1)?;
                 // The child's stream is made before the parent says so, and with what the steps before gave.
                 stream.write().await?;
+                let child = self.next_child(stream, index);
                 let wait = Stop::Wait(Wake::Child(child));
                 let held = self.held(stream.state(), wait);
                 if matches!(held, Held::Stop(Stop::Wait(_))) {
@@ -186,6 +186,15 @@ impl Context {
                 Err(held)
             }
         }
+    }
+
+    /// The id of the child that begins at `index`: another one after a reset took the first one back.
+    fn next_child(&self, stream: &JobStream, index: u32) -> JobId {
+        let (parent, index) = (self.shared.job_id.to_string(), index.to_string());
+        JobId::from_uuid(match stream.job().resets() {
+            0 => derive(&["child", &parent, &index]),
+            resets => derive(&["child", &parent, &index, &resets.to_string()]),
+        })
     }
 
     /// Whether the code may take the path that `patch` changed: yes for a job that comes here for the first time, and
