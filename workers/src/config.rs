@@ -38,6 +38,8 @@ pub struct WorkerConfig {
     pub session_lifetime: TimeDelta,
     /// Most pages of a source that one run reads.
     pub source_pages: u32,
+    /// A job whose history has more events goes on as a new one, where its code can.
+    pub history_limit: u32,
     /// Where tests stop the workers; nothing in production.
     pub failpoints: Failpoints,
     /// The bug that a test plants.
@@ -72,6 +74,7 @@ impl WorkerConfig {
             command_retention: Duration::from_secs(30 * 24 * 3_600),
             session_lifetime: TimeDelta::days(90),
             source_pages: 10,
+            history_limit: domain::job::LONGEST_HISTORY,
             failpoints: Failpoints::default(),
             #[cfg(feature = "failpoints")]
             mutation: None,

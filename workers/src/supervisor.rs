@@ -102,7 +102,8 @@ impl WorkerHandle {
 fn open_desk(engine: &Engine, parts: WorkerParts, leases: Arc<PartitionLeases>) -> Desk {
     let WorkerParts { pool, writer, clock, entropy, repository, wakeup, workflows, settings, .. } = parts;
     let registry = workflow::registry(&engine.hands).and(workflows);
-    let runner = Runner::new(Arc::clone(&repository), registry, Arc::clone(&clock), Arc::clone(&entropy));
+    let runner = Runner::new(Arc::clone(&repository), registry, Arc::clone(&clock), Arc::clone(&entropy))
+        .with_history_limit(engine.hands.config.history_limit);
     let WorkerConfig { name, drain_limit, stall_limit, .. } = engine.hands.config.clone();
     let config = DeskConfig { stall_limit, drain_limit, ..DeskConfig::named(name) };
     let live = Arc::new(ReadModelSource(pool));

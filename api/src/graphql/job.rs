@@ -29,6 +29,8 @@ const MOST_COUNTED: i64 = 100_000;
 /// Events that are read at a time when the read model is behind, and how often; then it is shown as far as it is known.
 const PAGE: i64 = 1_000;
 const MOST_PAGES: usize = 3;
+/// Jobs that continue each other are followed no further.
+const LONGEST_CHAIN: usize = 100;
 
 /// The job that an id names, whether or not there is one.
 pub fn job_id(id: &ID) -> Option<JobId> {
@@ -248,7 +250,16 @@ impl Job {
         if !self.is_own || self.view.campaign_id.is_none() {
             return Ok(None);
         }
-        let run_id = RunId::from_uuid(self.view.job_id.uuid());
+        // A run has the id of its first job.
+        let mut first = self.view.clone();
+        for _ in 0..LONGEST_CHAIN {
+            let Some(earlier) = first.origin_job_id.filter(|_| first.origin_kind == OriginKind::Continued) else {
+                break;
+            };
+            let Some(earlier) = self.related(ctx, Some(earlier)).await? else { break };
+            first = earlier.view;
+        }
+        let run_id = RunId::from_uuid(first.job_id.uuid());
         let run = campaign_runs::by_id(&services(ctx)?.deps.pool, run_id).await.map_err(fault)?;
         Ok(run.filter(|run| run.bot_id == self.view.bot_id).map(CampaignRun))
     }

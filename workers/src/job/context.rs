@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::clock::Clock;
 use domain::entropy::Entropy;
 use domain::ids::JobId;
-use domain::job::{Divergence, JobCommand, JobState, Next, RetryPolicy, Wake};
+use domain::job::{Divergence, JobCommand, JobState, LONGEST_HISTORY, Next, RetryPolicy, Wake};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -95,6 +95,8 @@ pub(super) struct Shared {
     attention: Option<Arc<Attention>>,
     /// How much of that was taken in before a step.
     heeded: AtomicU64,
+    /// After so many events the job should go on as a new one.
+    history_limit: AtomicU32,
 }
 
 impl Shared {
@@ -164,8 +166,14 @@ impl Context {
             children: Mutex::default(),
             attention,
             heeded: AtomicU64::new(0),
+            history_limit: AtomicU32::new(LONGEST_HISTORY),
         });
         Self { shared, cleans_up: false }
+    }
+
+    pub(super) fn with_history_limit(self, events: u32) -> Self {
+        self.shared.history_limit.store(events, Ordering::Release);
+        self
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -371,7 +379,7 @@ impl Context {
             Next::Execute { attempt, unsettled } => {
                 self.looks(stream.state(), index, || format!("step {name}"), attempt)?;
                 rules::name(name)?;
-                rules::history(stream.job())?;
+                self.has_room(stream.job())?;
                 let unwritten = unwritten(&stream, kind);
                 match unwritten {
                     Unwritten::Nothing => stream.write().await?,

@@ -12,7 +12,7 @@ use domain::clock::Clock;
 use domain::decide::Decide;
 use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, RequestId, derive};
-use domain::job::{Job, JobCommand, JobEvent, JobPriority, JobState, LARGEST_VALUE, Origin, Wake};
+use domain::job::{Job, JobCommand, JobEvent, JobPriority, JobState, LARGEST_VALUE, LONGEST_HISTORY, Origin, Wake};
 use domain::metadata::Metadata;
 use futures_util::future::try_join_all;
 use serde_json::Value;
@@ -89,6 +89,7 @@ pub struct Runner {
     registry: Registry,
     pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    history_limit: u32,
 }
 
 enum Ended {
@@ -107,7 +108,14 @@ impl Runner {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { repository, registry, clock, entropy }
+        Self { repository, registry, clock, entropy, history_limit: LONGEST_HISTORY }
+    }
+
+    /// Jobs go on as new ones, where their code can, after so many events.
+    #[must_use]
+    pub const fn with_history_limit(mut self, events: u32) -> Self {
+        self.history_limit = events;
+        self
     }
 
     /// Makes a job; a second time it is the same job. Running it is [`Runner::activate`].
@@ -199,6 +207,7 @@ impl Runner {
         self.finish_children(&mut stream, &children).await?;
         let input = stream.job().input().clone();
         let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy), attention);
+        let context = context.with_history_limit(self.history_limit);
         let ended = run(&context, workflow.start(context.clone(), input)).await;
         let activation = self.settle(&context, ended, &provenance).await?;
         let stream = context.shared().stream.lock().await;
@@ -405,8 +414,8 @@ pub(crate) fn continuation_of(job_id: JobId) -> JobId {
     JobId::from_uuid(derive(&["continued", &job_id.to_string()]))
 }
 
-/// Whether a result may be kept; how large it is, is only looked at where it may matter.
-fn fits(value: &Value) -> bool {
+/// Whether a value may be kept; how large it is, is only looked at where it may matter.
+pub(super) fn fits(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
         Value::String(text) => text.len() < LARGEST_VALUE / 8,

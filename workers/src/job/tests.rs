@@ -391,3 +391,88 @@ async fn long_loop_continues_as_new_with_its_input() {
     }
     assert_eq!(runs, 3);
 }
+
+/// Counts down, one step for each number, and keeps only the number.
+fn countdown() -> Workflow {
+    Workflow::new("countdown", |ctx: Context, from: u32| async move {
+        for left in (1..=from).rev() {
+            ctx.safe_point(|| left).await?;
+            ctx.step("count", &RetryPolicy::once(), |_| async { Ok(()) }).await?;
+        }
+        Ok("zero")
+    })
+}
+
+#[tokio::test]
+async fn long_history_goes_on_as_a_new_job_at_a_safe_point() {
+    let bench = Bench::new(Registry::default().with(countdown()));
+    let runner = bench.runner.clone().with_history_limit(10);
+    bench.create("countdown", json!(25)).await;
+    let (mut current, mut lengths) = (job(), Vec::new());
+    loop {
+        let ended = runner.activate(current, provenance()).await.expect("it runs");
+        let Activation::Settled { started, state } = ended else { panic!("it never waits") };
+        let events = bench.repository.stream(Job::TYPE, &current.to_string(), 0, 100).await.expect("in memory");
+        lengths.push(events.len());
+        let Some(next) = started.first() else {
+            assert_eq!(state, JobState::Completed);
+            break;
+        };
+        assert_eq!(state, JobState::Continued);
+        current = *next;
+    }
+    // Created, started, eight steps, and that it goes on; the last has one step left.
+    assert_eq!(lengths, [11, 11, 11, 4]);
+}
+
+#[tokio::test]
+async fn crash_at_any_await_of_a_job_that_continues_as_new_ends_in_the_same_jobs() {
+    let run = |crash_after: Option<usize>| async move {
+        let bench = Bench::new(Registry::default().with(countdown()));
+        let runner = bench.runner.clone().with_history_limit(6);
+        bench.create("countdown", json!(9)).await;
+        let (mut current, mut budget, mut polls, mut histories) = (job(), crash_after, 0, Vec::new());
+        loop {
+            let mut activation = Box::pin(runner.activate(current, provenance()));
+            let ended = std::future::poll_fn(|task| {
+                polls += 1;
+                if budget == Some(0) {
+                    budget = None;
+                    return Poll::Ready(None);
+                }
+                budget = budget.map(|left| left - 1);
+                activation.as_mut().poll(task).map(Some)
+            })
+            .await;
+            let Some(ended) = ended else { continue };
+            let Activation::Settled { started, state } = ended.expect("it runs") else { panic!("it never waits") };
+            let events = bench.repository.stream(Job::TYPE, &current.to_string(), 0, 100).await.expect("in memory");
+            histories.push((state, events.into_iter().map(|event| event.event_type).collect::<Vec<_>>()));
+            let Some(next) = started.first() else { return (histories, polls) };
+            current = *next;
+        }
+    };
+    let (histories, polls) = run(None).await;
+    assert_eq!(histories.len(), 3);
+    for crash_after in 0..polls {
+        assert_eq!(run(Some(crash_after)).await.0, histories, "after {crash_after} polls");
+    }
+}
+
+#[tokio::test]
+async fn history_that_grows_without_a_safe_point_ends_its_job() {
+    let workflow = Workflow::new("grows", |ctx: Context, (): ()| async move {
+        loop {
+            ctx.step("again", &RetryPolicy::once(), |_| async { Ok(()) }).await?;
+        }
+        #[expect(unreachable_code, reason = "it says what the workflow's result would be")]
+        Ok(())
+    });
+    let bench = Bench::new(Registry::default().with(workflow));
+    let runner = bench.runner.clone().with_history_limit(10);
+    bench.create("grows", Value::Null).await;
+    let ended = runner.activate(job(), provenance()).await.expect("it is written");
+    assert!(matches!(ended, Activation::Settled { state: JobState::Failed, .. }));
+    let last = bench.repository.stream(Job::TYPE, &job().to_string(), 0, 100).await.expect("in memory").pop();
+    assert_eq!(last.expect("it has events").payload["code"], "JOB_HISTORY_TOO_LONG");
+}

@@ -1,6 +1,6 @@
 //! One run of a campaign: its targets are listed, each is acted on in its turn, and the run ends with a report.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -39,6 +39,25 @@ pub(crate) struct RunInput {
     /// The switching on that it belongs to; the bot's present one if it is not given.
     #[serde(default)]
     enablement_id: Option<EnablementId>,
+    /// Where it goes on, when an earlier job of the run became too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<Box<Progress>>,
+}
+
+/// What a run has to remember between two targets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Progress {
+    run_id: RunId,
+    scheme: Scheme,
+    report: RunReport,
+    /// What is left to do.
+    targets: VecDeque<Found>,
+    acted: u32,
+    skipped_in_a_row: u32,
+    /// What was said to others.
+    said: Vec<String>,
+    /// When the account may act again.
+    next_at: Option<DateTime<Utc>>,
 }
 
 /// What a run was.
@@ -108,49 +127,70 @@ pub(crate) fn workflow(hands: Arc<Hands>) -> Workflow {
 }
 
 async fn run(steps: Steps, input: RunInput) -> Result<RunReport, WorkflowError> {
+    let mut progress = match input.progress.clone() {
+        Some(progress) => *progress,
+        None => match begin(&steps, &input).await? {
+            Asked::Done(progress) => progress,
+            Asked::Ended(reason) => return Ok(RunReport { stopped_by: Some(reason), ..RunReport::default() }),
+        },
+    };
+    let run = Run { id: progress.run_id, campaign: input.campaign_id, enablement: progress.scheme.enablement_id };
+    let ended = carry_out(&steps, run, &input, &mut progress).await;
+    let report = &mut progress.report;
+    match ended {
+        Ok(()) => {}
+        Err(WorkflowError::Cancelled) => {
+            report.stopped_by = Some("CANCELLED".to_owned());
+            wind_up(&steps.cleanup(), run, report).await?;
+        }
+        Err(WorkflowError::Failed { code, message }) => {
+            report.stopped_by = Some(code.clone());
+            end(&steps, run, report).await?;
+            return Err(WorkflowError::Failed { code, message });
+        }
+        Err(later @ WorkflowError::ContinueAsNew(_)) => return Err(later),
+    }
+    Ok(progress.report)
+}
+
+/// Plans a new run, which has done nothing yet.
+async fn begin(steps: &Steps, input: &RunInput) -> Result<Asked<Progress>, StepError> {
     let asked = steps.ask("plan", Asking::Read, |errand| {
         let input = input.clone();
         async move { plan(&errand, &input).await }
     });
-    let scheme = match asked.await? {
-        Asked::Done(scheme) => scheme,
-        Asked::Ended(reason) => return Ok(RunReport { stopped_by: Some(reason), ..RunReport::default() }),
-    };
-    let run = Run {
-        id: RunId::from_uuid(steps.job_id().uuid()),
-        campaign: input.campaign_id,
-        enablement: scheme.enablement_id,
-    };
-    let mut report = RunReport::default();
-    match carry_out(&steps, run, &scheme, &mut report).await {
-        Ok(()) => {}
-        Err(StepError::Cancelled) => {
-            report.stopped_by = Some("CANCELLED".to_owned());
-            wind_up(&steps.cleanup(), run, &report).await?;
-        }
-        Err(StepError::Failed { code, message }) => {
-            report.stopped_by = Some(code.clone());
-            end(&steps, run, &report).await?;
-            return Err(WorkflowError::Failed { code, message });
-        }
-    }
-    Ok(report)
+    Ok(match asked.await? {
+        Asked::Done(scheme) => Asked::Done(Progress {
+            run_id: RunId::from_uuid(steps.job_id().uuid()),
+            scheme,
+            report: RunReport::default(),
+            targets: VecDeque::new(),
+            acted: 0,
+            skipped_in_a_row: 0,
+            said: Vec::new(),
+            next_at: None,
+        }),
+        Asked::Ended(reason) => Asked::Ended(reason),
+    })
 }
 
-async fn carry_out(steps: &Steps, run: Run, scheme: &Scheme, report: &mut RunReport) -> Result<(), StepError> {
-    let mut targets = Vec::new();
-    report.stopped_by = list(steps, run, scheme, &mut targets, &mut report.skipped).await?;
-    report.targets = u32::try_from(targets.len()).unwrap_or(u32::MAX).min(scheme.definition.max_targets);
-    let count = report.targets;
-    let started = steps.ask("start", Asking::Read, |errand| async move { start(&errand, run, count).await });
-    if let Asked::Ended(reason) = started.await? {
-        report.stopped_by = Some(reason);
-        return Ok(());
+async fn carry_out(steps: &Steps, run: Run, input: &RunInput, progress: &mut Progress) -> Result<(), WorkflowError> {
+    if input.progress.is_none() {
+        let Progress { scheme, report, targets, .. } = &mut *progress;
+        report.stopped_by = list(steps, run, scheme, targets, &mut report.skipped).await?;
+        report.targets = u32::try_from(targets.len()).unwrap_or(u32::MAX).min(scheme.definition.max_targets);
+        let count = report.targets;
+        let started = steps.ask("start", Asking::Read, |errand| async move { start(&errand, run, count).await });
+        if let Asked::Ended(reason) = started.await? {
+            report.stopped_by = Some(reason);
+            return Ok(());
+        }
     }
-    if report.stopped_by.is_none() {
-        report.stopped_by = act_on_all(steps, run, scheme, targets, report).await?;
+    if progress.report.stopped_by.is_none() {
+        progress.report.stopped_by = act_on_all(steps, run, input, progress).await?;
     }
-    end(steps, run, report).await
+    end(steps, run, &progress.report).await?;
+    Ok(())
 }
 
 /// Lists the targets; the answer is why the run ends without any.
@@ -158,7 +198,7 @@ async fn list(
     steps: &Steps,
     run: Run,
     scheme: &Scheme,
-    targets: &mut Vec<Found>,
+    targets: &mut VecDeque<Found>,
     skipped: &mut Skips,
 ) -> Result<Option<String>, StepError> {
     let definition = &scheme.definition;
@@ -206,33 +246,28 @@ async fn list(
 async fn act_on_all(
     steps: &Steps,
     run: Run,
-    scheme: &Scheme,
-    targets: Vec<Found>,
-    report: &mut RunReport,
-) -> Result<Option<String>, StepError> {
-    let module = scheme.definition.module;
-    let mut skipped_in_a_row = 0;
-    let mut acted = 0;
-    let mut said = Vec::new();
-    let mut next_at = None;
-    for found in targets {
-        if acted == scheme.definition.max_targets {
-            break;
-        }
-        if let Some(next_at) = next_at.take() {
+    input: &RunInput,
+    progress: &mut Progress,
+) -> Result<Option<String>, WorkflowError> {
+    let module = progress.scheme.definition.module;
+    while progress.acted < progress.scheme.definition.max_targets && !progress.targets.is_empty() {
+        let later = || RunInput { progress: Some(Box::new(progress.clone())), ..input.clone() };
+        steps.ctx.safe_point(later).await?;
+        let Some(found) = progress.targets.pop_front() else { break };
+        if let Some(next_at) = progress.next_at.take() {
             steps.ctx.sleep_until(next_at).await?;
         }
-        let (target, text) = match look(steps, run, scheme, found, &said).await? {
+        let (target, text) = match look(steps, run, &progress.scheme, found, &progress.said).await? {
             Asked::Done(Ok(chosen)) => chosen,
             Asked::Done(Err(reason)) => {
-                candidate::count(&mut report.skipped, reason);
+                candidate::count(&mut progress.report.skipped, reason);
                 continue;
             }
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
-        said.extend(text.clone());
+        progress.said.extend(text.clone());
         let planned = Planned {
-            action_id: run.action_id(scheme, &target),
+            action_id: run.action_id(&progress.scheme, &target),
             run_id: run.id,
             campaign_id: run.campaign,
             enablement_id: run.enablement,
@@ -241,18 +276,18 @@ async fn act_on_all(
             text,
             likes_story: module == Module::StoryLike,
         };
-        let settled = match steps.act(planned, &mut report.tally).await? {
+        let settled = match steps.act(planned, &mut progress.report.tally).await? {
             Asked::Done(settled) => settled,
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
-        next_at = settled.next_at;
+        progress.next_at = settled.next_at;
         if settled.is_left_alone() {
-            candidate::count(&mut report.skipped, SkipReason::ContactStopped);
+            candidate::count(&mut progress.report.skipped, SkipReason::ContactStopped);
             continue;
         }
-        acted += 1;
-        skipped_in_a_row = if settled.is_skipped() { skipped_in_a_row + 1 } else { 0 };
-        if skipped_in_a_row == MOST_SKIPPED {
+        progress.acted += 1;
+        progress.skipped_in_a_row = if settled.is_skipped() { progress.skipped_in_a_row + 1 } else { 0 };
+        if progress.skipped_in_a_row == MOST_SKIPPED {
             return Ok(Some(USED_UP.to_owned()));
         }
     }

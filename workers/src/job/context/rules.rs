@@ -1,9 +1,12 @@
 //! What no workflow's code may do: call a step a novel, let a history grow without end, or ask without end.
 
-use domain::job::{Job, LONGEST_HISTORY};
+use std::sync::atomic::Ordering;
+
+use domain::job::{Job, JobState};
 
 use super::super::error::{EngineError, WorkflowError};
-use super::Context;
+use super::super::runner::fits;
+use super::{Context, Mode};
 
 /// Longest name of a step, in characters.
 const LONGEST_NAME: usize = 200;
@@ -27,8 +30,8 @@ pub(super) fn name(name: &str) -> Result<(), EngineError> {
 }
 
 /// Whether anything may be added to the job's history.
-pub(super) fn history(job: &Job) -> Result<(), EngineError> {
-    let (length, most) = (job.journal().events(), LONGEST_HISTORY * PATIENCE);
+pub(super) fn history(job: &Job, limit: u32) -> Result<(), EngineError> {
+    let (length, most) = (job.journal().events(), limit.saturating_mul(PATIENCE));
     if length < most {
         return Ok(());
     }
@@ -39,22 +42,39 @@ pub(super) fn history(job: &Job) -> Result<(), EngineError> {
 }
 
 impl Context {
-    /// Whether the history is so long that the job should go on as a new one, at the next place where it can.
-    pub async fn continue_as_new_suggested(&self) -> bool {
-        self.shared.stream.lock().await.job().journal().events() >= LONGEST_HISTORY
+    fn history_limit(&self) -> u32 {
+        self.shared.history_limit.load(Ordering::Acquire)
     }
 
-    /// A place at which nothing is under way and `input` says all that the code has to remember. When the history is
-    /// long, a new job of the same workflow goes on from here with `input`; else the code just goes on.
+    /// Whether anything may be added to the job's history.
+    pub(super) fn has_room(&self, job: &Job) -> Result<(), EngineError> {
+        history(job, self.history_limit())
+    }
+
+    /// Whether the history is so long that the job should go on as a new one, at the next place where it can.
+    pub async fn continue_as_new_suggested(&self) -> bool {
+        self.shared.stream.lock().await.job().journal().events() >= self.history_limit()
+    }
+
+    /// A place at which nothing is under way and what `input` gives says all that the code has to remember. When the
+    /// history is long, a new job of the same workflow goes on from here with it; else, or when it is too large for an
+    /// input, the code just goes on.
     ///
     /// The answer depends on how long the history is when the code comes here for the first time; in a replay of a longer
     /// history it would come earlier, so it is asked only where nothing more is recorded.
-    pub async fn safe_point(&self, input: impl serde::Serialize) -> Result<(), WorkflowError> {
+    pub async fn safe_point<I: serde::Serialize>(&self, input: impl FnOnce() -> I) -> Result<(), WorkflowError> {
         let is_long = {
             let stream = self.shared.stream.lock().await;
             let journal = stream.job().journal();
-            journal.events() >= LONGEST_HISTORY && journal.edge() <= self.index()
+            let goes_on = stream.state() == JobState::Running && self.shared.mode == Mode::Runs;
+            goes_on && journal.events() >= self.history_limit() && journal.edge() <= self.index()
         };
-        if is_long { self.continue_as_new(input) } else { Ok(()) }
+        if !is_long {
+            return Ok(());
+        }
+        match serde_json::to_value(input()) {
+            Ok(input) if fits(&input) => Err(WorkflowError::ContinueAsNew(input)),
+            _ => Ok(()),
+        }
     }
 }

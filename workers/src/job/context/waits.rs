@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::error::{StepError, WorkflowError};
 use super::super::stream::JobStream;
-use super::{Context, Held, Mode, NewChild, Stop, rules};
+use super::{Context, Held, Mode, NewChild, Stop};
 
 /// Waiting: for time, signals and children.
 impl Context {
@@ -48,7 +48,7 @@ impl Context {
             {
                 return Err(held);
             }
-            rules::history(stream.job())?;
+            self.has_room(stream.job())?;
             stream.decide(JobCommand::SetTimer { index, fires_at: until, at: now })?;
             next = stream.job().journal().timer(index);
         }
@@ -112,7 +112,7 @@ impl Context {
             {
                 return Err(held);
             }
-            rules::history(stream.job())?;
+            self.has_room(stream.job())?;
             let in_cleanup = self.cleans_up;
             stream.decide(JobCommand::AwaitSignal { index, name: name.to_owned(), until, in_cleanup, at: now })?;
             next = stream.job().journal().signal(index, name);
@@ -178,7 +178,7 @@ impl Context {
                 if matches!(held, Held::Stop(Stop::Wait(_))) {
                     let at = self.shared.clock.now();
                     let workflow = workflow.to_owned();
-                    rules::history(stream.job())?;
+                    self.has_room(stream.job())?;
                     stream.decide(JobCommand::StartChild { index, child, workflow: workflow.clone(), at })?;
                     let new = NewChild { job_id: child, index, workflow, input };
                     self.shared.children.lock().unwrap_or_else(PoisonError::into_inner).push(new);

@@ -7,7 +7,9 @@ use domain::bot::{ActionKind, BotCommand, BotEvent, BotState, Mode};
 use domain::campaign::Module;
 use domain::ids::JobId;
 
-use super::scene::{ACCOUNT, Counters, User, World, until};
+use workers::WorkerConfig;
+
+use super::scene::{ACCOUNT, Counters, User, World, config, until};
 
 async fn finished(user: &User<'_>, runs: usize) {
     until("the end of the run", || async { (user.count("RunFinished").await == runs).then_some(()) }).await;
@@ -60,6 +62,36 @@ async fn run_follows_the_authors_of_posts_each_once() {
     assert_eq!((people.len(), user.writes().len()), (3, 3));
     let counters = user.counters(Mode::Live).await;
     assert_eq!(counters, Counters { reserved: 3, performed: 3, ..Counters::default() });
+    workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_with_a_long_history_goes_on_as_new_jobs_and_is_one_run_all_the_same() {
+    let world = World::new().await;
+    let workers = world.workers_with(WorkerConfig { history_limit: 20, ..config() }).await;
+    let user = world.user(ACCOUNT);
+    user.log_in().await;
+    user.verify().await;
+    let campaign = user.campaign(Module::Follow, 6).await;
+    user.enable_at(campaign, Mode::Live, world.now() - TimeDelta::days(8)).await;
+    world.clock.set_speed(3_600.0);
+    finished(&user, 1).await;
+    assert_eq!((user.effects().len(), user.writes().len()), (6, 6));
+    assert_eq!(user.count("RunStarted").await, 1);
+    let BotEvent::RunStarted { run_id, targets, .. } = user.event("RunStarted").await else { unreachable!() };
+    assert_eq!(targets, 6);
+    let (mut job, mut jobs) = (JobId::from_uuid(run_id.uuid()), 1);
+    let report = loop {
+        until("the end of the job", || async { world.is_over(job).await.then_some(()) }).await;
+        let mut last = world.history(job).await.pop().expect("it has a history");
+        if last.event_type != "JobContinuedAsNew" {
+            break last.payload["result"].take();
+        }
+        job = last.payload["next"].as_str().and_then(|next| next.parse().ok()).expect("the next job");
+        jobs += 1;
+    };
+    assert!(jobs > 1, "the history was never long");
+    assert_eq!((&report["performed"], &report["targets"]), (&6.into(), &6.into()), "{report}");
     workers.stop().await;
 }
 
