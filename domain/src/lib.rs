@@ -13,5 +13,6 @@ pub mod ids;
 pub mod job;
 pub mod metadata;
 pub mod plan;
+pub mod splitmix;
 pub mod user;
 mod variants;

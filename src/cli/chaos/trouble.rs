@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use domain::splitmix::SplitMix64;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -16,36 +17,15 @@ const PAUSES: (u64, u64) = (150, 1_200);
 /// How long the database is away, in milliseconds.
 const OUTAGES: (u64, u64) = (0, 2_000);
 
-/// A stream of choices that follows from a seed (`SplitMix64`). Not for secrets.
-struct Choices(u64);
-
-impl Choices {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    fn within(&mut self, (first, last): (u64, u64)) -> u64 {
-        first + self.below(last - first + 1)
-    }
-}
-
 /// Makes trouble.
 pub struct Trouble {
-    choices: Choices,
+    choices: SplitMix64,
     counts: BTreeMap<String, u32>,
 }
 
 impl Trouble {
     pub fn new(seed: u64) -> Self {
-        Self { choices: Choices(seed), counts: BTreeMap::new() }
+        Self { choices: SplitMix64::new(seed), counts: BTreeMap::new() }
     }
 
     /// Makes so many faults, and says how many of each kind.
@@ -61,7 +41,7 @@ impl Trouble {
             if Instant::now() >= deadline {
                 return Err(Failure::new("CHAOS_TIMEOUT", Exit::TryLater, "the faults took too long"));
             }
-            sleep(Duration::from_millis(self.choices.within(PAUSES))).await;
+            self.rest(PAUSES).await;
             let name = self.one(scene).await?;
             *self.counts.entry(name.to_owned()).or_default() += 1;
             bar.inc(1);
@@ -73,24 +53,29 @@ impl Trouble {
         Ok(self.counts)
     }
 
+    /// Waits so many milliseconds, from the first to the last.
+    async fn rest(&mut self, (first, last): (u64, u64)) {
+        sleep(Duration::from_millis(self.choices.between(first, last))).await;
+    }
+
     async fn one(&mut self, scene: &mut Scene) -> Result<&'static str, Failure> {
         Ok(match self.choices.below(20) {
             0..=4 => {
                 let number = usize::try_from(self.choices.below(scene.worker_count() as u64)).unwrap_or_default();
                 scene.kill_worker(number).await;
-                sleep(Duration::from_millis(self.choices.within((0, 500)))).await;
+                self.rest((0, 500)).await;
                 scene.revive_workers().await;
                 "worker killed"
             }
             5 | 6 => {
                 scene.stop_postgres().await?;
-                sleep(Duration::from_millis(self.choices.within(OUTAGES))).await;
+                self.rest(OUTAGES).await;
                 scene.start_postgres().await?;
                 scene.revive_workers().await;
                 "database stopped at once"
             }
             7 | 8 => {
-                let ms = self.choices.within((100, 2_000));
+                let ms = self.choices.between(100, 2_000);
                 scene.tell_sandbox(Method::POST, "/sandbox/outage", &json!({ "ms": ms })).await;
                 "platform cut off"
             }
@@ -104,7 +89,7 @@ impl Trouble {
 
     /// Lets the platform lie about some of the next calls.
     async fn arm(&mut self, scene: &Scene, kind: u64) -> &'static str {
-        let delay = self.choices.within((100, 2_500));
+        let delay = self.choices.between(100, 2_500);
         let (name, fault) = match kind {
             10..=12 => ("reply lost", json!({ "kind": "LOST_REPLY" })),
             13 | 14 => ("request lost", json!({ "kind": "LOST_REQUEST" })),

@@ -13,11 +13,12 @@ use domain::entropy::Entropy;
 use domain::ids::{AccountId, BotId, CampaignId, EnablementId, JobId, RequestId, SecretId, UserId};
 use domain::metadata::{Actor, Metadata};
 use domain::plan::Plan;
+use domain::splitmix::SplitMix64;
 use store::command_bus::{CommandBus, ExecuteError};
 
 use crate::fault::Fault;
 use crate::hands::Sessions;
-use crate::platform::sandbox::{PASSWORD, Rng};
+use crate::platform::sandbox::PASSWORD;
 use crate::platform::{Call, Deadline, LoginCredentials, Platform, SessionBlob, SessionId};
 use crate::secrets::Session;
 
@@ -78,7 +79,7 @@ impl Casting<'_> {
     }
 
     /// Brings a bot on: linked, logged in, tested and enabled in earnest, past its warm-up or not.
-    pub(super) async fn bring_on(&self, account: &str, rng: &mut Rng) -> Player {
+    pub(super) async fn bring_on(&self, account: &str, rng: &mut SplitMix64) -> Player {
         let limits = limits(rng);
         let count = rng.between(1, 2);
         let mut modules = Vec::new();
@@ -180,7 +181,7 @@ impl Casting<'_> {
 }
 
 /// The usual limits, or such as make a few actions take days.
-fn limits(rng: &mut Rng) -> Limits {
+fn limits(rng: &mut SplitMix64) -> Limits {
     let hours = WorkingHours { from: 0, until: 24 };
     if rng.one_in(3) {
         return Limits { hours, ..Limits::default() };

@@ -5,10 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::clock::Clock;
 use domain::entropy::Entropy;
+use domain::splitmix::SplitMix64;
 use tokio::time::Instant;
 use uuid::{Builder, Uuid};
-
-use crate::platform::sandbox::Rng;
 
 /// A Monday, 08:00 UTC.
 const MORNING: i64 = 1_900_000_800 - 1_900_000_800 % 86_400 + 8 * 3_600;
@@ -43,14 +42,14 @@ impl Clock for VirtualClock {
 }
 
 /// Ids and rolls that follow from the seed.
-pub(super) struct Seeded(Mutex<Rng>);
+pub(super) struct Seeded(Mutex<SplitMix64>);
 
 impl Seeded {
     pub(super) fn new(seed: u64) -> Self {
-        Self(Mutex::new(Rng::new(seed)))
+        Self(Mutex::new(SplitMix64::new(seed)))
     }
 
-    fn rng(&self) -> MutexGuard<'_, Rng> {
+    fn rng(&self) -> MutexGuard<'_, SplitMix64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -59,8 +58,8 @@ impl Entropy for Seeded {
     fn uuid(&self) -> Uuid {
         let mut rng = self.rng();
         let mut random = [0; 10];
-        random[..8].copy_from_slice(&rng.next().to_be_bytes());
-        random[8..].copy_from_slice(&rng.next().to_be_bytes()[..2]);
+        random[..8].copy_from_slice(&rng.draw().to_be_bytes());
+        random[8..].copy_from_slice(&rng.draw().to_be_bytes()[..2]);
         Builder::from_unix_timestamp_millis(MORNING.unsigned_abs() * 1_000, &random).into_uuid()
     }
 

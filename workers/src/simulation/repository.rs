@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use domain::ids::RequestId;
+use domain::splitmix::SplitMix64;
 use store::StoreError;
 use store::event::RawEvent;
 use store::repository::{AppendRequest, Appended, EventRepository, MemoryRepository, RecordedRequest};
 use tokio::task::yield_now;
-
-use crate::platform::sandbox::Rng;
 
 /// One append in so many goes wrong.
 const ONE_IN: u64 = 60;
@@ -19,7 +18,7 @@ const ONE_IN: u64 = 60;
 /// The store of one simulation.
 pub(super) struct FaultyRepository {
     inner: MemoryRepository,
-    rng: Mutex<Rng>,
+    rng: Mutex<SplitMix64>,
     /// Whoever holds an older one is fenced off.
     epoch: AtomicI64,
     is_calm: AtomicBool,
@@ -27,7 +26,7 @@ pub(super) struct FaultyRepository {
 
 impl FaultyRepository {
     pub(super) fn new(seed: u64) -> Arc<Self> {
-        let rng = Mutex::new(Rng::new(seed));
+        let rng = Mutex::new(SplitMix64::new(seed));
         let inner = MemoryRepository::default();
         Arc::new(Self { inner, rng, epoch: AtomicI64::new(1), is_calm: AtomicBool::new(true) })
     }

@@ -10,6 +10,7 @@ use domain::campaign::Module;
 use domain::clock::Clock;
 use domain::ids::JobId;
 use domain::job::{Job, JobCommand, JobState, Origin};
+use domain::splitmix::SplitMix64;
 use futures_util::StreamExt;
 use projections::reactor::work::{BOT_RESUMED, CAMPAIGN_RUN};
 use serde_json::json;
@@ -25,7 +26,7 @@ use super::interrupt::Awaits;
 use super::process::{Common, Process, Running};
 use super::repository::FaultyRepository;
 use super::{CrashRun, Figures, Mutation, Outcome};
-use crate::platform::sandbox::{Fault, FaultKind, InProcess, LoginKind, Rng, SandboxConfig, World};
+use crate::platform::sandbox::{Fault, FaultKind, InProcess, LoginKind, SandboxConfig, World};
 use crate::platform::{Gateway, GatewayConfig};
 
 /// Rounds of the storm, and rounds after which nothing should be left to do.
@@ -56,7 +57,7 @@ pub(super) fn crash_run(module: Module, crash_at: Option<u32>) -> CrashRun {
 
 struct Stage {
     seed: u64,
-    rng: Rng,
+    rng: SplitMix64,
     common: Common,
     sandbox: InProcess,
     /// A person's own way to the store.
@@ -81,7 +82,7 @@ impl Stage {
 
     /// Nobody is on it yet.
     fn empty(seed: u64, mutation: Option<Mutation>) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = SplitMix64::new(seed);
         let clock = Arc::new(VirtualClock::new());
         let config =
             SandboxConfig { seed: 1, latency: Duration::from_millis(200), ..SandboxConfig::new(clock.clone()) };
@@ -90,13 +91,13 @@ impl Stage {
         gateway.read_retry_delays = [5, 30].map(Duration::from_secs).to_vec();
         let gateway = Gateway::over(Arc::new(sandbox.clone()), gateway)
             .unwrap_or_else(|error| panic!("the gateway's client cannot be made: {error}"));
-        let repository = FaultyRepository::new(rng.next());
+        let repository = FaultyRepository::new(rng.draw());
         let common = Common {
             repository: repository.clone(),
             platform: Arc::new(gateway),
             sessions: Arc::new(OpenSessions::default()),
             clock: clock.clone(),
-            entropy: Arc::new(Seeded::new(rng.next())),
+            entropy: Arc::new(Seeded::new(rng.draw())),
             mutation,
         };
         let bus = CommandBus::new(repository.clone(), None);

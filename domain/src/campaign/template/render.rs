@@ -1,6 +1,7 @@
 //! From the parts of a text and the facts of a person to what is sent.
 
 use super::{Facts, LONGEST_TEXT, Node, RenderError, Template, Variable};
+use crate::splitmix::SplitMix64;
 
 /// What a text becomes for somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Rendering {
 /// Renders for a person. The same facts and roll give the same text.
 pub(super) fn render(nodes: &[Node], facts: &Facts, roll: u64) -> Result<String, RenderError> {
     let mut text = String::new();
-    write(nodes, facts, &mut Rolls(roll), &mut text);
+    write(nodes, facts, &mut SplitMix64::new(roll), &mut text);
     let text = text.trim();
     match text.chars().count() {
         0 => Err(RenderError::Empty),
@@ -54,7 +55,7 @@ pub fn sample_people() -> Vec<Facts> {
     .collect()
 }
 
-fn write(nodes: &[Node], facts: &Facts, rolls: &mut Rolls, text: &mut String) {
+fn write(nodes: &[Node], facts: &Facts, rolls: &mut SplitMix64, text: &mut String) {
     for node in nodes {
         match node {
             Node::Text(own) => text.push_str(own),
@@ -63,7 +64,11 @@ fn write(nodes: &[Node], facts: &Facts, rolls: &mut Rolls, text: &mut String) {
                 let otherwise = otherwise.as_deref().unwrap_or_default();
                 text.push_str(if value.is_empty() { otherwise } else { &value });
             }
-            Node::Choice(alternatives) => write(&alternatives[rolls.below(alternatives.len())], facts, rolls, text),
+            Node::Choice(alternatives) => {
+                if let Some(chosen) = rolls.pick(alternatives) {
+                    write(chosen, facts, rolls, text);
+                }
+            }
         }
     }
 }
@@ -95,20 +100,4 @@ fn first_name(full_name: &str) -> String {
         .find(|word| word.chars().any(char::is_alphabetic))
         .unwrap_or_default()
         .to_owned()
-}
-
-/// Numbers that follow from the first (splitmix64).
-struct Rolls(u64);
-
-impl Rolls {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.next() % (count as u64)).unwrap_or_default()
-    }
 }

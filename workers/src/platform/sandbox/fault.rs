@@ -1,8 +1,7 @@
 //! Faults on demand: which calls they meet and what they do to them.
 
+use domain::splitmix::SplitMix64;
 use serde::{Deserialize, Serialize};
-
-use super::world::Rng;
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +112,7 @@ struct Armed {
     fault: Fault,
     skip: u32,
     remaining: Option<u32>,
-    rng: Rng,
+    rng: SplitMix64,
 }
 
 /// The faults that wait for their calls, in the order in which they came.
@@ -123,7 +122,7 @@ pub(super) struct Faults(Vec<Armed>);
 impl Faults {
     pub(super) fn arm(&mut self, fault: Fault) {
         let remaining = fault.times.or_else(|| fault.probability.is_none().then_some(1));
-        let rng = Rng::new(fault.seed);
+        let rng = SplitMix64::new(fault.seed);
         self.0.push(Armed { skip: fault.skip, remaining, rng, fault });
     }
 

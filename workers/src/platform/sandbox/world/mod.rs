@@ -2,16 +2,15 @@
 //! them. It knows nothing of HTTP, sessions or faults. The same seed and epoch give the same world.
 
 mod effect;
-mod rng;
 mod seed;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use domain::splitmix::SplitMix64;
 
 pub(crate) use effect::{Applied, Effect, Refused};
-pub(crate) use rng::Rng;
 
 use crate::platform::ThreadId;
 
@@ -188,7 +187,7 @@ impl World {
     fn conversation_id(members: &BTreeSet<u64>) -> ThreadId {
         let mut mixed = 0;
         for member in members {
-            mixed = Rng::new(mixed ^ member).next();
+            mixed = SplitMix64::new(mixed ^ member).draw();
         }
         ThreadId::new(THREAD_BASE + u128::from(mixed))
     }

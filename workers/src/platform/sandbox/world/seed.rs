@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::splitmix::SplitMix64;
 
 use super::{
-    Conversation, Letter, LoginKind, Person, Place, Post, Remark, Rng, StoryItem, World,
+    Conversation, Letter, LoginKind, Person, Place, Post, Remark, StoryItem, World,
     words::{ADJECTIVES, CAPTIONS, COMMENTS, FAMILY_NAMES, GIVEN_NAMES, HASHTAGS, NOUNS, PLACES},
 };
 
@@ -33,7 +34,7 @@ const FIXED: [(&str, LoginKind); 4] = [
 impl World {
     /// The world of a seed, as of `epoch`.
     pub(crate) fn seeded(seed: u64, epoch: DateTime<Utc>) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = SplitMix64::new(seed);
         let mut world = Self {
             people: BTreeMap::new(),
             by_name: HashMap::new(),
@@ -96,7 +97,7 @@ impl World {
         }
     }
 
-    fn add_people(&mut self, rng: &mut Rng) {
+    fn add_people(&mut self, rng: &mut SplitMix64) {
         for index in 0..PEOPLE {
             let fixed = usize::try_from(index).ok().and_then(|index| FIXED.get(index));
             let adjective = rng.pick(&ADJECTIVES).copied().unwrap_or_default();
@@ -120,7 +121,7 @@ impl World {
     }
 
     /// The fixed people follow nobody, so that a test begins from nothing.
-    fn add_follows(&mut self, rng: &mut Rng, pks: &[u64]) {
+    fn add_follows(&mut self, rng: &mut SplitMix64, pks: &[u64]) {
         for who in pks.iter().skip(FIXED.len()) {
             for _ in 0..rng.between(8, 40) {
                 if let Some(whom) = rng.pick(pks).filter(|whom| *whom != who) {
@@ -130,7 +131,7 @@ impl World {
         }
     }
 
-    fn add_posts(&mut self, rng: &mut Rng, owner: u64, pks: &[u64], epoch: DateTime<Utc>) {
+    fn add_posts(&mut self, rng: &mut SplitMix64, owner: u64, pks: &[u64], epoch: DateTime<Utc>) {
         for _ in 0..rng.between(4, 9) {
             let pk = FIRST_POST + self.posts.len() as u64 * 1_000_003 + rng.below(1_000_000);
             let hashtags: BTreeSet<&'static str> =
@@ -167,7 +168,7 @@ impl World {
         }
     }
 
-    fn add_stories(&mut self, rng: &mut Rng, owner: u64, epoch: DateTime<Utc>) {
+    fn add_stories(&mut self, rng: &mut SplitMix64, owner: u64, epoch: DateTime<Utc>) {
         if !rng.one_in(3) {
             return;
         }
@@ -179,7 +180,7 @@ impl World {
         }
     }
 
-    fn add_conversations(&mut self, rng: &mut Rng, pks: &[u64], epoch: DateTime<Utc>) {
+    fn add_conversations(&mut self, rng: &mut SplitMix64, pks: &[u64], epoch: DateTime<Utc>) {
         for index in 0..40_u64 {
             let members: BTreeSet<u64> = (0..2).filter_map(|_| rng.pick(&pks[FIXED.len()..]).copied()).collect();
             if members.len() < 2 {
@@ -208,7 +209,7 @@ fn places() -> BTreeMap<u64, Place> {
 }
 
 /// Three in five in the past ten days, the others in the thirty days to come.
-fn around(rng: &mut Rng, epoch: DateTime<Utc>) -> DateTime<Utc> {
+fn around(rng: &mut SplitMix64, epoch: DateTime<Utc>) -> DateTime<Utc> {
     if rng.below(5) < 3 { epoch - minutes(rng.below(PAST_MINUTES)) } else { epoch + minutes(rng.below(FUTURE_MINUTES)) }
 }
 
