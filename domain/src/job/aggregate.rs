@@ -271,7 +271,9 @@ impl Job {
             return self.refuse("Reset");
         }
         check_text("the reason", &reason)?;
-        if index >= self.journal.edge() && self.divergence.is_none() {
+        // A job that is over may also go on where it stopped.
+        let edge = self.journal.edge();
+        if index > edge || (index == edge && !self.state.is_over() && self.divergence.is_none()) {
             return Err(JobError::NoSuchStep { index });
         }
         Ok(vec![JobEvent::JobReset { index, reason, at }])

@@ -285,6 +285,16 @@ fn reset_of_a_step_that_is_not_there_is_refused() {
 }
 
 #[test]
+fn job_that_was_over_goes_on_where_it_stopped() {
+    let given =
+        vec![created(), started(), completed(0), JobEvent::JobTerminated { reason: "now".to_owned(), at: at(3) }];
+    let reset = |index| JobCommand::Reset { index, reason: "go on".to_owned(), at: at(9) };
+    assert_eq!(when(given.clone(), reset(2)), Err(JobError::NoSuchStep { index: 2 }));
+    let job = fold(Job::default(), [given.clone(), when(given, reset(1)).expect("it is taken")].concat());
+    assert_eq!((job.state(), job.journal().edge()), (JobState::Running, 1));
+}
+
+#[test]
 fn fork_starts_with_the_history_of_the_original() {
     let fork = JobCommand::Fork {
         job_id: JobId::from_uuid(Uuid::from_u128(8)),
