@@ -200,7 +200,7 @@ fn of_bot(job: &JobView, intent: &Intent) -> Option<JobWaiting> {
         counter: wait.counter.map(Into::into),
         window: wait.window.map(Into::into),
         used: counted.map(|(counter, window)| bot.state.used(counts_in(counter), counter, window, bot.now)),
-        limit: counted.map(|(counter, window)| bot.state.limit(counter, window, bot.now)),
+        limit: counted.map(|(counter, window)| bot.state.limit(counts_in(counter), counter, window, bot.now)),
         frees_at: wait.frees_at,
         ..JobWaiting::new(wait.reason.into(), explained(&wait))
     })

@@ -66,7 +66,7 @@ pub struct CounterLimit {
 
 impl CounterLimit {
     fn limit(&self, window: bots::Window) -> u32 {
-        self.bot.state.limit(self.counter, window, self.bot.now)
+        self.bot.state.limit(bots::Mode::Live, self.counter, window, self.bot.now)
     }
 
     fn used(&self, mode: bots::Mode, window: bots::Window) -> u32 {

@@ -96,7 +96,7 @@ impl Plan {
     /// The limits that hold now, after warm-up.
     async fn limits(&self) -> Vec<PlannedLimit> {
         let of = |counter: &bots::Counter| {
-            let per_day = self.bot.state.daily_limit(*counter, self.bot.now);
+            let per_day = self.bot.state.daily_limit(bots::Mode::Live, *counter, self.bot.now);
             PlannedLimit { counter: (*counter).into(), per_day, per_hour: hourly(per_day) }
         };
         bots::Counter::ALL.iter().map(of).collect()
@@ -135,7 +135,7 @@ fn expected(bot: &Bot, rows: &[campaigns::Campaign], mode: bots::Mode) -> Vec<St
         let definition = &row.definition;
         let what = behaviour(definition);
         let counter = bots::Counter::from(definition.module.action());
-        let per_day = bot.state.daily_limit(counter, bot.now);
+        let per_day = bot.state.daily_limit(mode, counter, bot.now);
         sentences.push(format!(
             "Campaign \"{}\" {what}, at most {per_day} a day and {} an hour over all campaigns.",
             definition.name,

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use super::state::{ActionKind, UnknownName, named};
 
-/// Days from the first live enable in which the warm-up limits hold.
+/// Days from the first live enable in which the warm-up limits hold; they hold for live actions and for reads.
 pub const WARM_UP_DAYS: i64 = 7;
 
 /// An hour gets at most this part of a day's allowance.

@@ -38,11 +38,13 @@ impl Bot {
         }
     }
 
-    /// A day's allowance of `counter` at `now`: the chosen limit, inside the ceiling, the warm-up and any halving.
+    /// A day's allowance of `counter` at `now`: the chosen limit, inside the ceiling, the warm-up and any halving. What is
+    /// only simulated needs no warm-up.
     #[must_use]
-    pub fn daily_limit(&self, counter: Counter, now: DateTime<Utc>) -> u32 {
+    pub fn daily_limit(&self, mode: Mode, counter: Counter, now: DateTime<Utc>) -> u32 {
         let chosen = self.limits_at(now).of(counter).min(counter.ceiling());
-        let warming_up = self.rules.warm_up && self.first_live_at.is_none_or(|first| now < warmed_up_at(first));
+        let is_young = self.first_live_at.is_none_or(|first| now < warmed_up_at(first));
+        let warming_up = self.rules.warm_up && mode == Mode::Live && is_young;
         let limit = if warming_up { chosen.min(counter.warm_up()) } else { chosen };
         let halved = self.kind_blocks.iter().any(|(kind, block)| {
             Counter::from(*kind) == counter && block.halved_until.is_some_and(|until| now < until)
@@ -50,10 +52,10 @@ impl Bot {
         if halved { limit / 2 } else { limit }
     }
 
-    /// The limit of `counter` in `window` at `now`.
+    /// The limit of `counter` in `window` at `now`, in `mode`.
     #[must_use]
-    pub fn limit(&self, counter: Counter, window: Window, now: DateTime<Utc>) -> u32 {
-        let daily = self.daily_limit(counter, now);
+    pub fn limit(&self, mode: Mode, counter: Counter, window: Window, now: DateTime<Utc>) -> u32 {
+        let daily = self.daily_limit(mode, counter, now);
         match window {
             Window::Day => daily,
             Window::Hour => self.rules.hourly.get(&counter).map_or(hourly(daily), |hourly| daily.min(*hourly)),
@@ -118,13 +120,13 @@ impl Bot {
             return Verdict::Free;
         }
         for (window, full) in [(Window::Day, SuppressReason::DayLimit), (Window::Hour, SuppressReason::HourLimit)] {
-            let limit = self.limit(counter, window, now);
+            let limit = self.limit(mode, counter, window, now);
             if self.used(mode, counter, window, now).saturating_add(count) <= limit {
                 continue;
             }
             let reason = if limit == 0 { SuppressReason::LimitZero } else { full };
             let frees_at = if count > limit {
-                self.limit_reaches(counter, window, count, now)
+                self.limit_reaches(mode, counter, window, count, now)
             } else {
                 self.reserved.get(&(mode, counter)).and_then(|reserved| reserved.frees_at(window, now, count, limit))
             };
@@ -134,7 +136,14 @@ impl Bot {
     }
 
     /// When the limit reaches `count` by itself: a raise takes effect, the warm-up or a halving ends.
-    fn limit_reaches(&self, counter: Counter, window: Window, count: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn limit_reaches(
+        &self,
+        mode: Mode,
+        counter: Counter,
+        window: Window,
+        count: u32,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         let raise = self.raised_limits.as_ref().map(|(_, from)| *from);
         let warmed_up = self.first_live_at.map(warmed_up_at);
         let halvings = self.kind_blocks.values().filter_map(|block| block.halved_until);
@@ -142,7 +151,7 @@ impl Bot {
             .into_iter()
             .chain(warmed_up)
             .chain(halvings)
-            .filter(|change| now < *change && self.limit(counter, window, *change) >= count)
+            .filter(|change| now < *change && self.limit(mode, counter, window, *change) >= count)
             .min()
     }
 }

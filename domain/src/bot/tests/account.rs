@@ -167,10 +167,10 @@ fn unlinking_ends_an_open_action_of_a_dry_run_as_failed() {
 #[test]
 fn another_account_warms_up_anew() {
     let story = Story::warmed_up();
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now), 40);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now), 40);
     let story = story.does(story::logout).does(|at| BotCommand::UnlinkAccount { at });
     let story = story.does(|at| link("other", Tz::UTC, at));
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now), 10);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now), 10);
 }
 
 #[test]

@@ -16,13 +16,13 @@ use crate::ids::EnablementId;
 
 const LIKE: ActionKind = ActionKind::Like;
 
-fn reserved(mode: Mode, requests: u32) -> BotEvent {
+fn reserved(kind: ActionKind, mode: Mode, requests: u32) -> BotEvent {
     BotEvent::ActionReserved {
         action_id: action(1),
         run_id: run(),
         campaign_id: campaign(),
         enablement_id: enablement(),
-        kind: LIKE,
+        kind,
         target: "3141592653_4711".to_owned(),
         mode,
         requests,
@@ -52,23 +52,40 @@ fn who_asked_for_no_contact_is_left_alone_for_ever_but_may_be_unfollowed() {
 
 #[test]
 fn reservation_says_everything_that_the_call_needs() {
-    Story::running(Mode::Live).when(reserve(1, LIKE, start())).then_expect_events(vec![reserved(Mode::Live, 1)]);
+    Story::running(Mode::Live).when(reserve(1, LIKE, start())).then_expect_events(vec![reserved(LIKE, Mode::Live, 1)]);
 }
 
 #[test]
 fn dry_run_costs_no_gateway_call() {
     let mut new = new_reservation(1, LIKE, start());
     new.requests = 7;
-    Story::running(Mode::DryRun)
-        .when(BotCommand::ReserveAction(new))
-        .then_expect_events(vec![reserved(Mode::DryRun, 0)]);
+    Story::running(Mode::DryRun).when(BotCommand::ReserveAction(new)).then_expect_events(vec![reserved(
+        LIKE,
+        Mode::DryRun,
+        0,
+    )]);
+}
+
+#[test]
+fn a_dry_run_of_comments_and_messages_does_not_wait_for_an_account_to_grow_old() {
+    for kind in [ActionKind::Comment, ActionKind::Dm] {
+        Story::running(Mode::DryRun).when(reserve(1, kind, start())).then_expect_events(vec![reserved(
+            kind,
+            Mode::DryRun,
+            0,
+        )]);
+    }
 }
 
 #[test]
 fn a_live_action_costs_at_least_its_own_call() {
     let mut new = new_reservation(1, LIKE, start());
     new.requests = 0;
-    Story::running(Mode::Live).when(BotCommand::ReserveAction(new)).then_expect_events(vec![reserved(Mode::Live, 1)]);
+    Story::running(Mode::Live).when(BotCommand::ReserveAction(new)).then_expect_events(vec![reserved(
+        LIKE,
+        Mode::Live,
+        1,
+    )]);
 }
 
 #[test]

@@ -47,8 +47,8 @@ fn warm_up_defaults_and_ceilings_are_those_of_the_design() {
     let new = Story::running(Mode::Live);
     let old = Story::warmed_up();
     for (counter, warm_up, default, ceiling) in DESIGN {
-        assert_eq!(new.bot.daily_limit(counter, new.now), warm_up, "{counter}");
-        assert_eq!(old.bot.daily_limit(counter, old.now), default, "{counter}");
+        assert_eq!(new.bot.daily_limit(Mode::Live, counter, new.now), warm_up, "{counter}");
+        assert_eq!(old.bot.daily_limit(Mode::Live, counter, old.now), default, "{counter}");
         assert_eq!(Limits::default().of(counter), default, "{counter}");
         assert_eq!(counter.ceiling(), ceiling, "{counter}");
     }
@@ -64,19 +64,34 @@ fn an_hour_gets_a_sixth_of_a_day_but_one_where_the_day_allows_any() {
 #[test]
 fn warm_up_lasts_seven_days_from_the_first_live_enable_and_dry_runs_do_not_start_it() {
     let dry = Story::running(Mode::DryRun).later(TimeDelta::days(30));
-    assert_eq!(dry.bot.daily_limit(Counter::Like, dry.now), 10);
+    assert_eq!(dry.bot.daily_limit(Mode::Live, Counter::Like, dry.now), 10);
     let live = Story::running(Mode::Live);
     let end = start() + TimeDelta::days(WARM_UP_DAYS);
-    assert_eq!(live.bot.daily_limit(Counter::Like, end - TimeDelta::milliseconds(1)), 10);
-    assert_eq!(live.bot.daily_limit(Counter::Like, end), 40);
+    assert_eq!(live.bot.daily_limit(Mode::Live, Counter::Like, end - TimeDelta::milliseconds(1)), 10);
+    assert_eq!(live.bot.daily_limit(Mode::Live, Counter::Like, end), 40);
     let again = live.later(TimeDelta::days(5)).does(story::disable).verified().authorizes(Mode::Live);
-    assert_eq!(again.does(story::enable).bot.daily_limit(Counter::Like, end), 40);
+    assert_eq!(again.does(story::enable).bot.daily_limit(Mode::Live, Counter::Like, end), 40);
+}
+
+#[test]
+fn a_dry_run_needs_no_warm_up() {
+    for (counter, _, default, _) in DESIGN {
+        let dry = Story::running(Mode::DryRun);
+        assert_eq!(dry.bot.daily_limit(Mode::DryRun, counter, dry.now), default, "{counter}");
+    }
+}
+
+#[test]
+fn reads_of_a_dry_run_are_real_and_warm_up() {
+    let dry = Story::running(Mode::DryRun);
+    let request = full(SuppressReason::DayLimit, Counter::Request, Window::Day, None);
+    assert_eq!(dry.bot.request_verdict(201, dry.now), request);
 }
 
 #[test]
 fn a_limit_under_the_warm_up_holds_in_it() {
     let story = Story::running(Mode::Live).limited(|limits| limits.like = 4);
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now), 4);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now), 4);
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Model {
     }
 
     fn limit_in_the_way(&self, mode: Mode, counter: Counter, asked: u32, now: DateTime<Utc>) -> Option<SuppressReason> {
-        let day = self.daily_limit(counter, now);
+        let day = self.daily_limit(mode, counter, now);
         let hour = if day == 0 { 0 } else { (day / 6).max(1) };
         if asked == 0 {
             None
@@ -217,8 +217,8 @@ impl Model {
             .sum()
     }
 
-    /// A day's limit, from the design's numbers: first 7 days, default, ceiling.
-    pub fn daily_limit(&self, counter: Counter, now: DateTime<Utc>) -> u32 {
+    /// A day's limit, from the design's numbers: first 7 live days, default, ceiling.
+    pub fn daily_limit(&self, mode: Mode, counter: Counter, now: DateTime<Utc>) -> u32 {
         let (warm_up, default, ceiling) = match counter {
             Counter::Follow | Counter::Unfollow => (5, 15, 40),
             Counter::Like => (10, 40, 120),
@@ -228,7 +228,7 @@ impl Model {
             Counter::Request => (200, 600, 1_200),
         };
         let mut limit = self.chosen(counter, default, self.changes.len(), now).min(ceiling);
-        if self.first_live_at.is_none_or(|first| now - first < TimeDelta::days(7)) {
+        if mode == Mode::Live && self.first_live_at.is_none_or(|first| now - first < TimeDelta::days(7)) {
             limit = limit.min(warm_up);
         }
         if self.halved(counter, now) { limit / 2 } else { limit }

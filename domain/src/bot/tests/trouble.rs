@@ -98,7 +98,7 @@ fn a_blocked_kind_waits_a_day_then_three_days_with_half_the_limits_then_for_the_
     assert_eq!(reason(&story, ActionKind::Follow), None);
     let story = story.later(TimeDelta::hours(24));
     assert_eq!(reason(&story, LIKE), None);
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now), 40);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now), 40);
 
     let now = story.now;
     story.when(report(FailureClass::ActionBlocked, Some(LIKE), now)).then_expect_events(vec![blocked(
@@ -109,8 +109,8 @@ fn a_blocked_kind_waits_a_day_then_three_days_with_half_the_limits_then_for_the_
     )]);
     let story = story.does(|at| report(FailureClass::ActionBlocked, Some(LIKE), at)).later(TimeDelta::hours(72));
     assert_eq!(reason(&story, LIKE), None);
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now), 20);
-    assert_eq!(story.bot.daily_limit(Counter::Follow, story.now), 15);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now), 20);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Follow, story.now), 15);
 
     let now = story.now;
     story.when(report(FailureClass::ActionBlocked, Some(LIKE), now)).then_expect_events(vec![
@@ -137,8 +137,8 @@ fn halving_ends_after_seven_days() {
         .does(|at| report(FailureClass::ActionBlocked, Some(LIKE), at))
         .does(|at| report(FailureClass::ActionBlocked, Some(LIKE), at))
         .later(TimeDelta::days(7));
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now - TimeDelta::milliseconds(1)), 20);
-    assert_eq!(story.bot.daily_limit(Counter::Like, story.now), 40);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now - TimeDelta::milliseconds(1)), 20);
+    assert_eq!(story.bot.daily_limit(Mode::Live, Counter::Like, story.now), 40);
 }
 
 #[test]
