@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::Aggregate;
 use domain::bot::{ActionKind, Bot, BotEvent, BotState, Limits, Mode, Settlement};
-use domain::ids::{ActionId, BotId, JobId};
+use domain::ids::{ActionId, JobId};
 use store::event::RawEvent;
 
 use super::cast::Player;
+use super::script;
 use crate::platform::sandbox::{LedgerEntry, LedgerOutcome};
 
 /// What was promised and did not hold.
@@ -36,6 +37,8 @@ pub enum Breach {
 struct Reserved {
     mode: Mode,
     kind: ActionKind,
+    /// What the platform calls it.
+    written_as: &'static str,
     target: String,
     at: DateTime<Utc>,
     outcomes: usize,
@@ -52,7 +55,7 @@ enum Ended {
 /// The books of one bot.
 pub(super) fn balance(player: &Player, events: &[RawEvent], ledger: &[LedgerEntry]) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    let (reserved, bot) = reservations(player.bot_id, events, &mut breaches);
+    let (reserved, bot) = reservations(player, events, &mut breaches);
     for (action, entry) in &reserved {
         let may_be_open = entry.outcomes == 0 && bot.login().session.is_none();
         if entry.outcomes != 1 && !may_be_open {
@@ -65,18 +68,24 @@ pub(super) fn balance(player: &Player, events: &[RawEvent], ledger: &[LedgerEntr
 }
 
 /// Every action that was reserved, by what the bot's events say, and the bot as they leave it.
-fn reservations(bot_id: BotId, events: &[RawEvent], breaches: &mut Vec<Breach>) -> (BTreeMap<ActionId, Reserved>, Bot) {
-    let id = bot_id.to_string();
+fn reservations(
+    player: &Player,
+    events: &[RawEvent],
+    breaches: &mut Vec<Breach>,
+) -> (BTreeMap<ActionId, Reserved>, Bot) {
+    let id = player.bot_id.to_string();
     let mut bot = Bot::default();
     let mut reserved: BTreeMap<ActionId, Reserved> = BTreeMap::new();
     for raw in events.iter().filter(|raw| raw.aggregate_type == Bot::TYPE && raw.aggregate_id == id) {
         let Ok(event) = serde_json::from_str::<BotEvent>(&raw.payload) else { continue };
-        if let BotEvent::ActionReserved { action_id, kind, target, mode, at, .. } = &event {
+        if let BotEvent::ActionReserved { action_id, campaign_id, kind, target, mode, at, .. } = &event {
             if bot.state() != BotState::Running {
                 breaches.push(Breach::NotRunning { action: *action_id });
             }
             let (mode, kind, target, at) = (*mode, *kind, target.clone(), *at);
-            reserved.insert(*action_id, Reserved { mode, kind, target, at, outcomes: 0, ended: Ended::Unknown });
+            let written_as = player.module_of(*campaign_id).map(script::written_as).unwrap_or_default();
+            let entry = Reserved { mode, kind, written_as, target, at, outcomes: 0, ended: Ended::Unknown };
+            reserved.insert(*action_id, entry);
         }
         let (action, ended, counts) = match &event {
             BotEvent::ActionPerformed { action_id, .. } => (action_id, Ended::Done, 1),
@@ -108,7 +117,7 @@ fn against_the_ledger(reserved: &BTreeMap<ActionId, Reserved>, ledger: &[LedgerE
     }
     let mut told: BTreeMap<(String, String), (usize, usize, &Reserved)> = BTreeMap::new();
     for entry in reserved.values().filter(|entry| entry.mode == Mode::Live) {
-        let key = (entry.kind.as_str().to_owned(), pk_of(&entry.target));
+        let key = (entry.written_as.to_owned(), pk_of(&entry.target));
         let (done, unknown, _) = told.entry(key).or_insert((0, 0, entry));
         match entry.ended {
             Ended::Done => *done += 1,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::bot::{Bot, BotCommand, Limits, Mode, WorkingHours};
-use domain::campaign::{Campaign, CampaignCommand, Draft, DraftSource, HashtagTab, Module};
+use domain::campaign::{Campaign, CampaignCommand, Module};
 use domain::clock::Clock;
 use domain::decide::Decide;
 use domain::entropy::Entropy;
@@ -16,9 +16,10 @@ use domain::plan::Plan;
 use domain::splitmix::SplitMix64;
 use store::command_bus::{CommandBus, ExecuteError};
 
+use super::script;
 use crate::fault::Fault;
 use crate::hands::Sessions;
-use crate::platform::sandbox::PASSWORD;
+use crate::platform::sandbox::{PASSWORD, World};
 use crate::platform::{Call, Deadline, LoginCredentials, Platform, SessionBlob, SessionId};
 use crate::secrets::Session;
 
@@ -39,9 +40,27 @@ impl Sessions for OpenSessions {
 pub(super) struct Player {
     pub(super) bot_id: BotId,
     pub(super) account: String,
-    pub(super) campaigns: Vec<CampaignId>,
+    pub(super) campaigns: Vec<(Module, CampaignId)>,
     pub(super) enablement: EnablementId,
     pub(super) limits: Limits,
+    pub(super) mode: Mode,
+}
+
+impl Player {
+    fn has(&self, module: Module) -> bool {
+        self.campaigns.iter().any(|(own, _)| *own == module)
+    }
+
+    /// Whether a campaign of `module` had its run two weeks before the play: whoever is to unfollow has followed before.
+    /// A dry run follows nobody.
+    pub(super) fn has_done(&self, module: Module) -> bool {
+        module == Module::Follow && self.mode == Mode::Live && self.has(Module::Unfollow)
+    }
+
+    /// What the campaign does.
+    pub(super) fn module_of(&self, campaign: CampaignId) -> Option<Module> {
+        self.campaigns.iter().find(|(_, id)| *id == campaign).map(|(module, _)| *module)
+    }
 }
 
 /// What brings the bots on.
@@ -51,6 +70,7 @@ pub(super) struct Casting<'a> {
     pub(super) sessions: &'a OpenSessions,
     pub(super) clock: &'a dyn Clock,
     pub(super) entropy: &'a dyn Entropy,
+    pub(super) world: &'a World,
 }
 
 impl Casting<'_> {
@@ -84,7 +104,7 @@ impl Casting<'_> {
         let count = rng.between(1, 2);
         let mut modules = Vec::new();
         for _ in 0..count {
-            let module = if rng.one_in(2) { Module::Like } else { Module::Follow };
+            let module = rng.pick(Module::ALL).copied().unwrap_or(Module::Like);
             modules.push((module, u32::try_from(rng.between(1, 3)).unwrap_or(1)));
         }
         // Half of the bots are past the first week.
@@ -93,7 +113,7 @@ impl Casting<'_> {
         self.enabled(account, limits, &modules, mode, since).await
     }
 
-    /// A bot with a campaign for each of `modules`, enabled in `mode` so long ago.
+    /// A bot with a campaign for each of `modules`, and one to follow whom it is to unfollow, enabled in `mode` so long ago.
     pub(super) async fn enabled(
         &self,
         account: &str,
@@ -120,10 +140,14 @@ impl Casting<'_> {
         self.bot(bot_id, BotCommand::RecordConnectionVerified { at: at() }).await;
         let mut campaigns = Vec::new();
         for (module, max_targets) in modules {
-            campaigns.push(self.campaign(bot_id, *module, *max_targets).await);
+            campaigns.push((*module, self.campaign(bot_id, account, *module, *max_targets).await));
+            if *module == Module::Unfollow {
+                campaigns.push((Module::Follow, self.campaign(bot_id, account, Module::Follow, *max_targets).await));
+            }
         }
-        let enablement = self.enable(bot_id, &campaigns, mode, since).await;
-        Player { bot_id, account: account.to_owned(), campaigns, enablement, limits }
+        let ids: Vec<CampaignId> = campaigns.iter().map(|(_, id)| *id).collect();
+        let enablement = self.enable(bot_id, &ids, mode, since).await;
+        Player { bot_id, account: account.to_owned(), campaigns, enablement, limits, mode }
     }
 
     async fn log_in(&self, bot_id: BotId, account: &str) {
@@ -145,10 +169,9 @@ impl Casting<'_> {
         self.bot(bot_id, success).await;
     }
 
-    async fn campaign(&self, bot_id: BotId, module: Module, max_targets: u32) -> CampaignId {
+    async fn campaign(&self, bot_id: BotId, account: &str, module: Module, max_targets: u32) -> CampaignId {
         let campaign_id = CampaignId::from_uuid(self.entropy.uuid());
-        let source = DraftSource::Hashtag { name: "handmade".to_owned(), tab: HashtagTab::Recent };
-        let draft = Draft::new("simulated", module, source, max_targets);
+        let draft = script::draft(module, max_targets, self.world, account);
         let define = CampaignCommand::Define { campaign_id, bot_id, draft, at: self.clock.now() };
         self.tell::<Campaign>(bot_id, &campaign_id.to_string(), define).await;
         campaign_id
@@ -187,11 +210,20 @@ fn limits(rng: &mut SplitMix64) -> Limits {
         return Limits { hours, ..Limits::default() };
     }
     let mut few = || u32::try_from(rng.between(1, 2)).unwrap_or(1);
-    Limits { hours, like: few(), follow: few(), ..Limits::default() }
+    Limits {
+        hours,
+        follow: few(),
+        unfollow: few(),
+        like: few(),
+        story: few(),
+        comment: few(),
+        dm: few(),
+        ..Limits::default()
+    }
 }
 
-/// The jobs of an actor's campaigns.
-pub(super) fn jobs_of(actor: &Player) -> Vec<(JobId, CampaignId)> {
+/// The jobs of a player's campaigns.
+pub(super) fn jobs_of(player: &Player) -> Vec<(JobId, Module, CampaignId)> {
     let run_of = projections::reactor::automation::run_of;
-    actor.campaigns.iter().map(|campaign| (run_of(actor.enablement, *campaign), *campaign)).collect()
+    player.campaigns.iter().map(|(module, id)| (run_of(player.enablement, *id), *module, *id)).collect()
 }

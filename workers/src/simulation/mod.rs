@@ -9,10 +9,16 @@
 mod books;
 mod cast;
 mod clock;
+mod crash;
 mod interrupt;
 mod process;
+mod remembered;
 mod repository;
+mod script;
 mod stage;
+mod trouble;
+
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use domain::campaign::Module;
@@ -30,6 +36,8 @@ pub struct Outcome {
     pub breaches: Vec<Breach>,
     /// How long it took by the engine's clock.
     pub simulated: TimeDelta,
+    /// Writes that reached the platform, by its name for them.
+    pub writes: BTreeMap<String, usize>,
     pub figures: Figures,
 }
 
@@ -43,6 +51,8 @@ pub struct CrashRun {
     pub breaches: Vec<Breach>,
     /// How often the job's code was polled before the crash, or in all.
     pub polls: u32,
+    /// Whether an action was reserved and not settled when it crashed.
+    pub was_acting: bool,
 }
 
 /// Runs a campaign of `module`; the process that runs it crashes at the `crash_at`-th await, if there are so many.
@@ -52,7 +62,7 @@ pub struct CrashRun {
 /// When the simulation itself cannot be set up.
 #[must_use]
 pub fn crash_run(module: Module, crash_at: Option<u32>) -> CrashRun {
-    stage::crash_run(module, crash_at)
+    crash::crash_run(module, crash_at)
 }
 
 /// How much happened.

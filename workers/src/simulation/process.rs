@@ -17,9 +17,9 @@ use store::repository::EventRepository;
 use super::cast::OpenSessions;
 use super::clock::{Seeded, VirtualClock};
 use super::interrupt::Awaits;
+use super::remembered::Remembered;
 use super::repository::FaultyRepository;
 use crate::account_lock::AccountLocks;
-use crate::acquaintances::Strangers;
 use crate::budget::Budget;
 use crate::config::WorkerConfig;
 use crate::doubts::Doubts;
@@ -40,6 +40,7 @@ pub(super) struct Common {
     pub(super) repository: Arc<FaultyRepository>,
     pub(super) platform: Arc<dyn Platform>,
     pub(super) sessions: Arc<OpenSessions>,
+    pub(super) remembered: Arc<Remembered>,
     pub(super) clock: Arc<VirtualClock>,
     pub(super) entropy: Arc<Seeded>,
     pub(super) mutation: Option<Mutation>,
@@ -81,7 +82,7 @@ impl Process {
             bus: CommandBus::new(Arc::clone(&repository), None),
             platform: Arc::clone(&common.platform),
             sessions: common.sessions.clone(),
-            acquaintances: Arc::new(Strangers),
+            acquaintances: common.remembered.clone(),
             clock: common.clock.clone(),
             entropy: common.entropy.clone(),
             config,

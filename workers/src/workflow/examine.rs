@@ -25,6 +25,8 @@ use crate::platform::{FollowState, Media, PlatformError, PlatformErrorKind, Rela
 const LONG_WAIT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// Messages of a conversation that are looked at for stop words.
 const NEWEST_MESSAGES: u32 = 50;
+/// The request of a look that ends all contact.
+const STOP_CONTACT: &str = "stop_contact";
 /// Posts of a person among which one is chosen.
 const NEWEST_POSTS: u32 = 6;
 /// Other variants that are tried when a text went to too many people.
@@ -132,7 +134,11 @@ impl Reading<'_> {
         {
             facts = self.profile(&facts).await?;
         }
-        passed(self.objections(&facts, candidate.objection))?;
+        let objection = self.objections(&facts, candidate.objection);
+        if objection == Judgement::Skip(SkipReason::ContactStopped) && self.heard_stop().await? {
+            return Err(Stop::Skip(SkipReason::SaidStop));
+        }
+        passed(objection)?;
         passed(self.judge(&facts, Reads::Relationship).await?)?;
         let target = match definition.module {
             Module::Like | Module::Comment => match &candidate.post {
@@ -258,7 +264,7 @@ impl Reading<'_> {
         if let Some(word) = direct::stop_word(&conversation, own) {
             let (person, reason, at) = (facts.number.clone(), word.to_owned(), self.errand.now());
             let stop = BotCommand::StopContact { person, reason, at };
-            self.errand.tell_if_allowed(self.errand.in_this_claim("stop_contact"), stop).await?;
+            self.errand.tell_if_allowed(self.errand.once(STOP_CONTACT), stop).await?;
         }
         let mut judgement = direct::may_write(Some(&conversation), None, own);
         if judgement == Judgement::Needs(Read::Relationship) {
@@ -267,6 +273,11 @@ impl Reading<'_> {
         }
         passed(judgement)?;
         Ok(facts.number.clone())
+    }
+
+    /// Whether it was this look that found the stop word, before it broke off.
+    async fn heard_stop(&self) -> Result<bool, Stop> {
+        Ok(self.errand.first_event(self.errand.once(STOP_CONTACT)).await?.is_some())
     }
 
     async fn conversation(&self, facts: &Facts) -> Result<Conversation, Stop> {

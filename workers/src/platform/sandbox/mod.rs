@@ -56,7 +56,7 @@ pub(crate) use in_process::InProcess;
 pub use ledger::{LedgerEntry, LedgerOutcome, LedgerTotals};
 use server::Server;
 #[cfg(feature = "failpoints")]
-pub(crate) use world::{LoginKind, World};
+pub(crate) use world::{BUSY, World};
 
 /// The password of everybody in the sandbox. It protects nothing.
 pub const PASSWORD: &str = "sandbox-password";

@@ -11,6 +11,8 @@ use chrono::{DateTime, Utc};
 use domain::splitmix::SplitMix64;
 
 pub(crate) use effect::{Applied, Effect, Refused};
+#[cfg(feature = "failpoints")]
+pub(crate) use seed::BUSY;
 
 use crate::platform::ThreadId;
 

@@ -21,7 +21,7 @@ const PAST_MINUTES: u64 = 10 * 24 * 60;
 const FUTURE_MINUTES: u64 = 30 * 24 * 60;
 
 /// The person whose inbox is full.
-const BUSY: &str = "busy.account";
+pub(crate) const BUSY: &str = "busy.account";
 
 /// The people that every world has, whatever its seed.
 const FIXED: [(&str, LoginKind); 4] = [
