@@ -105,7 +105,9 @@ impl Casting<'_> {
         let mut modules = Vec::new();
         for _ in 0..count {
             let module = rng.pick(Module::ALL).copied().unwrap_or(Module::Like);
-            modules.push((module, u32::try_from(rng.between(1, 3)).unwrap_or(1)));
+            // Whoever has to be looked at first takes longer.
+            let most = if matches!(module, Module::Like | Module::Follow) { 3 } else { 2 };
+            modules.push((module, u32::try_from(rng.between(1, most)).unwrap_or(1)));
         }
         // Half of the bots are past the first week.
         let since = if rng.one_in(2) { TimeDelta::days(8) } else { TimeDelta::zero() };
