@@ -6,12 +6,17 @@ use domain::bot as bots;
 use domain::job::JobState;
 use projections::campaigns;
 use projections::jobs::JobView;
+use serde::Deserialize;
 
 use super::bot::Bot;
 use super::error::fault;
+use super::job::STREAM;
 use super::names::{Counter, Window};
 use super::verdict::{Verdict, explained};
 use crate::deps::Services;
+
+/// Among so many events before its sleep is what a step was told: signals and changes of priority may stand between.
+const NEWEST_EVENTS: i64 = 8;
 
 /// Why a job does nothing now. The names of limits are those of `SuppressReason`.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub enum JobWaitReason {
     DayLimit,
     /// The limit of this kind is zero.
     LimitZero,
+    /// A step was told to come back later; the code says why.
+    NotNow,
     /// It sleeps.
     Timer,
     /// It waits for a signal.
@@ -72,7 +79,7 @@ impl From<bots::SuppressReason> for JobWaitReason {
 pub struct JobWaiting {
     /// The reason that ends last, as far as one can tell.
     reason: JobWaitReason,
-    /// The code of the failure, or the bot's state.
+    /// The code of the failure, of the reason to come back later, or the bot's state.
     code: Option<String>,
     /// The counter whose limit is reached.
     counter: Option<Counter>,
@@ -122,9 +129,11 @@ pub async fn of(services: &Services, job: &JobView) -> Result<Option<JobWaiting>
         return Ok(None);
     }
     let intent = intent(services, job).await?;
-    let mut waiting = own(job)
-        .or_else(|| intent.as_ref().and_then(|intent| of_bot(job, intent)))
-        .unwrap_or_else(|| of_journal(job, services.deps.clock.now()));
+    let held = own(job).or_else(|| intent.as_ref().and_then(|intent| of_bot(job, intent)));
+    let mut waiting = match held {
+        Some(waiting) => waiting,
+        None => told_later(services, job).await?.unwrap_or_else(|| of_journal(job, services.deps.clock.now())),
+    };
     waiting.bot = intent.map(|intent| Verdict::of(&intent.bot, intent.kind, intent.mode));
     Ok(Some(waiting))
 }
@@ -204,6 +213,33 @@ fn of_bot(job: &JobView, intent: &Intent) -> Option<JobWaiting> {
         frees_at: wait.frees_at,
         ..JobWaiting::new(wait.reason.into(), explained(&wait))
     })
+}
+
+/// What a step answered that was told to come back later.
+#[derive(Deserialize)]
+struct Later {
+    not_now: String,
+    reason: String,
+    until: DateTime<Utc>,
+}
+
+/// Why the job sleeps, if it does so because a step was told to: the step's answer stands in its history right before the
+/// sleep.
+async fn told_later(services: &Services, job: &JobView) -> Result<Option<JobWaiting>> {
+    if job.runnable || job.waiting_for.as_deref() != Some("timer") {
+        return Ok(None);
+    }
+    let (id, after) = (job.job_id.to_string(), job.last_sequence - NEWEST_EVENTS);
+    let events = services.deps.bus.repository().stream(STREAM, &id, after, NEWEST_EVENTS).await.map_err(fault)?;
+    let later = events.iter().rev().find(|event| event.event_type == "StepCompleted").and_then(|event| {
+        let later: Later = serde_json::from_value(event.payload["result"].clone()).ok()?;
+        (later.not_now == "WAIT" && Some(later.until) == job.wake_at).then_some((event, later))
+    });
+    Ok(later.map(|(event, Later { reason, until, .. })| {
+        let step = event.payload["name"].as_str().unwrap_or("a step");
+        let text = format!("step {step} was told to come back at {}: {reason}", instant(until));
+        JobWaiting { code: Some(reason), frees_at: Some(until), ..JobWaiting::new(JobWaitReason::NotNow, text) }
+    }))
 }
 
 /// What the job's own history says.

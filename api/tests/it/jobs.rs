@@ -103,6 +103,26 @@ async fn running_sleeping_and_retrying_jobs_are_paused_signalled_cancelled_and_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sleep_because_of_what_a_step_was_told_says_why() {
+    let app = TestApp::start().await;
+    let person = app.user("marta").await;
+    let job = app.world.begun(person.id, Origin::Person).await;
+    let at = app.world.clock.now();
+    let until = at + TimeDelta::minutes(4);
+    let result = json!({ "not_now": "WAIT", "reason": "OUTCOME_UNKNOWN", "until": until });
+    let told = JobCommand::CompleteStep { index: 0, name: "like:7".to_owned(), result, at };
+    app.world.job(job, told).await;
+    app.world.job(job, JobCommand::SetTimer { index: 1, fires_at: until, at }).await;
+    let query =
+        "query($id: ID!) { node(id: $id) { ... on Job { wakeAt waiting { reason code freesAt explanation } } } }";
+    let seen = person.client.query(query, json!({ "id": id_of(job) })).await["node"].take();
+    assert_eq!(seen["waiting"]["reason"], "NOT_NOW");
+    assert_eq!(seen["waiting"]["code"], "OUTCOME_UNKNOWN");
+    assert_eq!(seen["waiting"]["freesAt"], seen["wakeAt"]);
+    assert!(seen["waiting"]["explanation"].as_str().is_some_and(|text| text.contains("like:7")), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn running_never_hides_stuck() {
     let app = TestApp::start().await;
     let person = app.user("marta").await;

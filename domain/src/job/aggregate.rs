@@ -123,7 +123,7 @@ impl Job {
     }
 
     /// Where a retry begins: where history and code part, or the first step that is tried again, or the last that failed
-    /// for good.
+    /// for good; else, unless the job completed, behind all that is recorded.
     #[must_use]
     pub fn retry_index(&self) -> Option<u32> {
         if let Some((index, ..)) = &self.divergence {
@@ -132,7 +132,10 @@ impl Job {
         let open = |entry: &Entry| matches!(entry, Entry::Step { result: None, .. });
         let failed = |entry: &Entry| matches!(entry, Entry::Step { result: Some(Err(_)), .. });
         let tried_again = self.journal.entries().find(|(_, entry)| open(entry));
-        tried_again.or_else(|| self.journal.entries().filter(|(_, entry)| failed(entry)).last()).map(|(index, _)| index)
+        let index = tried_again
+            .or_else(|| self.journal.entries().filter(|(_, entry)| failed(entry)).last())
+            .map(|(index, _)| index);
+        index.or_else(|| (self.state != JobState::Completed).then(|| self.journal.edge()))
     }
 
     fn refuse<T>(&self, command: &'static str) -> Result<T, JobError> {
@@ -271,9 +274,8 @@ impl Job {
             return self.refuse("Reset");
         }
         check_text("the reason", &reason)?;
-        // A job that is over may also go on where it stopped.
-        let edge = self.journal.edge();
-        if index > edge || (index == edge && !self.state.is_over() && self.divergence.is_none()) {
+        // At the edge, what is under way begins anew, and a job that is over goes on where it stopped.
+        if index > self.journal.edge() && self.divergence.is_none() {
             return Err(JobError::NoSuchStep { index });
         }
         Ok(vec![JobEvent::JobReset { index, reason, at }])

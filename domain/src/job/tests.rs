@@ -279,9 +279,9 @@ fn reset_drops_what_was_recorded_from_there_on() {
 fn reset_of_a_step_that_is_not_there_is_refused() {
     let refused = when(
         vec![created(), started(), completed(0)],
-        JobCommand::Reset { index: 1, reason: String::new(), at: at(9) },
+        JobCommand::Reset { index: 2, reason: String::new(), at: at(9) },
     );
-    assert_eq!(refused, Err(JobError::NoSuchStep { index: 1 }));
+    assert_eq!(refused, Err(JobError::NoSuchStep { index: 2 }));
 }
 
 #[test]

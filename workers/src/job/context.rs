@@ -467,10 +467,9 @@ impl Context {
 /// What of the job's history may not be written when a step of this kind begins.
 fn unwritten(stream: &JobStream, kind: Kind) -> Unwritten {
     match kind {
-        Kind::Effect | Kind::Idempotent => Unwritten::Nothing,
         Kind::Pure if stream.has_only_begun() => Unwritten::Beginning,
         Kind::Pure if stream.has_unwritten() => Unwritten::Results,
-        Kind::Pure => Unwritten::Nothing,
+        Kind::Pure | Kind::Idempotent | Kind::Effect => Unwritten::Nothing,
     }
 }
 

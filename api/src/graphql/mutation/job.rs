@@ -84,7 +84,7 @@ pub struct SignalJobInput {
 pub struct RetryJobFromStepInput {
     /// Global id of the job.
     job_id: ID,
-    /// Where in its journal; the step that failed, or where history and code part, when it is left out.
+    /// Where in its journal; left out: the step that failed, where history and code part, or what is under way.
     index: Option<u32>,
     /// Why, at most 500 characters; the history keeps it.
     #[graphql(default)]
