@@ -155,8 +155,7 @@ impl Job {
     }
 
     fn found(&self, index: u32) -> String {
-        let entry = self.journal.entries().find(|(at, _)| *at == index);
-        entry.map_or_else(|| "nothing".to_owned(), |(_, entry)| entry.describe())
+        self.journal.entry(index).map_or_else(|| "nothing".to_owned(), Entry::describe)
     }
 
     fn out_of_step<T>(&self, command: &'static str, index: u32) -> Result<T, JobError> {
@@ -232,8 +231,7 @@ impl Job {
 
     fn time_out_signal(&self, index: u32, at: DateTime<Utc>) -> Decision {
         self.running("TimeOutSignal")?;
-        let entry = self.journal.entries().find(|(found, _)| *found == index);
-        let Some((_, Entry::Signal { name, until: Some(until), .. })) = entry else {
+        let Some(Entry::Signal { name, until: Some(until), .. }) = self.journal.entry(index) else {
             return self.out_of_step("TimeOutSignal", index);
         };
         match self.journal.signal(index, name) {
@@ -393,9 +391,8 @@ impl Job {
     fn finish_child(&self, index: u32, outcome: super::Outcome, at: DateTime<Utc>) -> Decision {
         // A child may end while its parent is paused.
         self.live("FinishChild")?;
-        let entry = self.journal.entries().find(|(found, _)| *found == index);
-        match entry {
-            Some((_, Entry::Child { child, outcome: None, .. })) => {
+        match self.journal.entry(index) {
+            Some(Entry::Child { child, outcome: None, .. }) => {
                 Ok(vec![JobEvent::ChildFinished { index, child: *child, outcome, at }])
             }
             _ => self.out_of_step("FinishChild", index),

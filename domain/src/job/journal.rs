@@ -132,6 +132,12 @@ impl Journal {
         self.entries.iter().map(|(index, entry)| (*index, entry))
     }
 
+    /// What is recorded under `index`.
+    #[must_use]
+    pub fn entry(&self, index: u32) -> Option<&Entry> {
+        self.entries.get(&index)
+    }
+
     /// How many events the history has.
     #[must_use]
     pub const fn events(&self) -> u32 {

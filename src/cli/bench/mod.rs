@@ -4,6 +4,7 @@ mod append;
 mod contender;
 mod history;
 mod jobs;
+mod long_job;
 mod measure;
 mod replay;
 mod workbench;
@@ -20,7 +21,7 @@ use crate::output::Output;
 pub enum BenchCommand {
     /// Events a second: bare postgres-es, our repository, and the limit of the machine
     Append(append::AppendBench),
-    /// How long a bot of 100,000 events takes to load, from the log and from its snapshot
+    /// How long a bot and a job of 100,000 events take to open, page and replay
     Replay(replay::ReplayBench),
     /// Durable jobs: steps and jobs a second, how long ten steps take, and what a sleeping job costs
     Jobs(jobs::JobsBench),

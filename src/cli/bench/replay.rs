@@ -1,4 +1,5 @@
-//! `reprise bench replay`: how long a bot with a long history takes to load, from its events and from its snapshot.
+//! `reprise bench replay`: how long a bot with a long history takes to load, from its events and from its snapshot; and how
+//! long a job with one takes to open, to page and to replay.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use store::loader::Loader;
 use store::repository::AppendRequest;
 
 use super::history::History;
+use super::long_job::{self, LongJob};
 use super::workbench::{Workbench, failed};
 use crate::bootstrap::core::Core;
 use crate::cli::SettingFlags;
@@ -33,7 +35,7 @@ const SNAPSHOT_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub struct ReplayBench {
-    /// How many events the bot has
+    /// How many events the bot has, and the job
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     events: u64,
     #[command(flatten)]
@@ -47,6 +49,7 @@ struct Report {
     from_snapshot_ms: f64,
     /// Both loads gave the same state.
     agree: bool,
+    job: LongJob,
 }
 
 pub async fn run(bench: ReplayBench, output: Output) -> Result<ExitCode, Failure> {
@@ -64,14 +67,23 @@ pub async fn run(bench: ReplayBench, output: Output) -> Result<ExitCode, Failure
     let report = report?;
     output.result(&report, |report| {
         format!(
-            "a bot of {} events loads in {:.0} ms from the log and in {:.2} ms from its snapshot; the states {}",
+            "a bot of {} events loads in {:.0} ms from the log and in {:.2} ms from its snapshot; the states {}\n\
+             a job of {} events opens in {:.0} ms; its first, middle and last hundred events are read in {:.2}, {:.2} and \
+             {:.2} ms; today's code is replayed over all of it in {:.0} ms and {}",
             report.events,
             report.from_log_ms,
             report.from_snapshot_ms,
             if report.agree { "agree" } else { "DIFFER" },
+            report.job.events,
+            report.job.open_ms,
+            report.job.first_page_ms,
+            report.job.middle_page_ms,
+            report.job.last_page_ms,
+            report.job.replay_ms,
+            if report.job.fits { "fits" } else { "PARTS" },
         )
     });
-    Ok(if report.agree { ExitCode::SUCCESS } else { Exit::Disagreement.into() })
+    Ok(if report.agree && report.job.fits { ExitCode::SUCCESS } else { Exit::Disagreement.into() })
 }
 
 async fn measure(bench: &ReplayBench, pool: &PgPool, core: &Core, output: Output) -> Result<Report, Failure> {
@@ -90,7 +102,8 @@ async fn measure(bench: &ReplayBench, pool: &PgPool, core: &Core, output: Output
     let quick = loader.load::<Bot>(&id).await?;
     let whole = Loader::new(core.repository(), None).load::<Bot>(&id).await?;
     let agree = *quick.state == *whole.state && quick.sequence == whole.sequence;
-    Ok(Report { events: whole.sequence, from_log_ms, from_snapshot_ms, agree })
+    let job = long_job::measure(core, wanted).await?;
+    Ok(Report { events: whole.sequence, from_log_ms, from_snapshot_ms, agree, job })
 }
 
 async fn store_events(history: &History, core: &Core, output: Output) -> Result<(), Failure> {

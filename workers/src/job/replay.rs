@@ -158,7 +158,8 @@ where
     F: Future<Output = Result<Value, WorkflowError>>,
 {
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        let mut code = Box::pin(code());
+        // In a task of a runtime, a long history would use up what the task may do before it yields, and nobody comes back.
+        let mut code = Box::pin(tokio::task::unconstrained(code()));
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut task = std::task::Context::from_waker(&waker);

@@ -346,3 +346,20 @@ fn long_history_replays_in_time_that_grows_with_its_length() {
     assert!(matches!(replayed.verdict, Verdict::Fits { reach: Reach::Ends { .. } }));
     assert!(begun.elapsed() < Duration::from_secs(30), "it took {:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn long_history_is_replayed_in_one_go_inside_a_task_too() {
+    let code = |ctx: Context, count: u32| async move {
+        for _ in 0..count {
+            ctx.step("one", &RetryPolicy::once(), |_| async { Ok(()) }).await?;
+        }
+        Ok(())
+    };
+    let registry = Registry::default().with(Workflow::new("long", code));
+    let mut events = created("long");
+    let JobEvent::JobCreated { input, .. } = &mut events[0] else { unreachable!() };
+    *input = json!(5_000);
+    events.extend((0..5_000).map(|index| completed(index, "one", Value::Null)));
+    let replayed = replay(&registry, &numbered(events)).expect("it is replayed");
+    assert!(matches!(replayed.verdict, Verdict::Fits { reach: Reach::Ends { .. } }), "{:?}", replayed.verdict);
+}
