@@ -1,7 +1,9 @@
 //! What a workflow's code may ask of the world. Everything goes through the journal.
 //!
 //! Code between two calls must be a function of its input and of what the context returned: no clock, no randomness,
-//! no I/O of its own.
+//! no I/O of its own. Calls may be joined, when each branch is one call: places in the journal are given in the order in
+//! which calls are first polled, and the second calls of branches would come in the order in which the first ones end.
+//! Which of two calls ends first is no function of the history; whatever has to come in time is a signal with an end.
 
 mod rules;
 mod step;
