@@ -232,14 +232,15 @@ impl JobStream {
         self.on_its_way.is_none() && matches!(self.waiting.events.as_slice(), [JobEvent::JobStarted { .. }])
     }
 
-    /// Writes what was decided together with `last`, with which a running job ends. When others wrote meanwhile, their
-    /// events count first: `false`, and `last` is not decided.
+    /// Writes what was decided together with `last`. When others wrote meanwhile, their events count first: `false`, and
+    /// `last` is not decided.
     pub(super) async fn write_with(&mut self, last: JobCommand) -> Result<bool, EngineError> {
+        let before = self.state();
         while self.on_its_way.is_some() {
             self.settle().await?;
         }
         // An answer from before may have told of them.
-        if self.state() != JobState::Running {
+        if self.state() != before {
             self.write().await?;
             return Ok(false);
         }

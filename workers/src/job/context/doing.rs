@@ -131,20 +131,20 @@ impl Context {
                 rules::name(name)?;
                 self.has_room(stream.job())?;
                 let unwritten = unwritten(&stream, kind);
-                match unwritten {
-                    Unwritten::Nothing => stream.write().await?,
-                    Unwritten::Beginning => {}
-                    Unwritten::Results => stream.hand_over().await?,
+                match (kind, unwritten) {
+                    (Kind::Pure, Unwritten::Results) => stream.hand_over().await?,
+                    (Kind::Idempotent, Unwritten::Nothing) => stream.write().await?,
+                    _ => {}
                 }
                 self.heed(&mut stream).await?;
-                if !self.may_act(stream.state()).map_err(|_| Held::Cancelled)? {
-                    return Err(Held::Stop(Stop::Interrupted));
-                }
-                if kind == Kind::Effect {
-                    stream.decide(JobCommand::StartStep { index, name: name.to_owned(), at: now })?;
-                    stream.write().await?;
+                loop {
                     if !self.may_act(stream.state()).map_err(|_| Held::Cancelled)? {
                         return Err(Held::Stop(Stop::Interrupted));
+                    }
+                    let start = JobCommand::StartStep { index, name: name.to_owned(), at: now };
+                    // What is not written yet comes with the beginning.
+                    if kind != Kind::Effect || stream.write_with(start).await? {
+                        break;
                     }
                 }
                 Ok(Begun::Execute { attempt, unsettled, unwritten })
@@ -209,7 +209,7 @@ impl Context {
 /// What of the job's history may not be written when a step of this kind begins.
 fn unwritten(stream: &JobStream, kind: Kind) -> Unwritten {
     match kind {
-        Kind::Pure if stream.has_only_begun() => Unwritten::Beginning,
+        Kind::Pure | Kind::Idempotent if stream.has_only_begun() => Unwritten::Beginning,
         Kind::Pure if stream.has_unwritten() => Unwritten::Results,
         Kind::Pure | Kind::Idempotent | Kind::Effect => Unwritten::Nothing,
     }
