@@ -6,7 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::bot::{
     ActionKind, Bot, BotCommand, BotError, BotEvent, BotState, FailureClass, Mode, NewReservation, Outcome,
-    SuppressReason, Verdict, Wait,
+    SuppressReason, Verdict, Wait, WordsId,
 };
 use domain::campaign::SkipReason;
 use domain::ids::{ActionId, CampaignId, EnablementId, RunId};
@@ -162,21 +162,23 @@ fn reservation(errand: &Errand, action: &Planned) -> NewReservation {
         kind: action.kind,
         target: action.target.clone(),
         requests: requests_of(action.kind),
+        words: action.text.as_deref().map(WordsId::of),
         roll: errand.hands.entropy.unit(),
         at: errand.now(),
     }
+}
+
+fn skipped(reason: SkipReason) -> Answer<Settled> {
+    let (outcome, code) = ("SKIPPED".to_owned(), Some(reason.as_str().to_owned()));
+    Answer::Done(Settled { outcome, class: None, code, next_at: None })
 }
 
 /// The bot changed its mind between the look and the request, or knows the action.
 async fn refused(errand: &Errand, action: &Planned, refusal: BotError) -> Result<Reserved, Fault> {
     let answer = match refusal {
         BotError::AlreadyReserved { .. } => known(errand, action).await?,
-        BotError::ContactStopped => Answer::Done(Settled {
-            outcome: "SKIPPED".to_owned(),
-            class: None,
-            code: Some(SkipReason::ContactStopped.as_str().to_owned()),
-            next_at: None,
-        }),
+        BotError::ContactStopped => skipped(SkipReason::ContactStopped),
+        BotError::TextRepeated => skipped(SkipReason::TextRepeated),
         BotError::ReservationOpen { .. } => NotNow::wait(errand.now(), "RESERVATION_OPEN").into(),
         BotError::NotAllowed { .. } | BotError::StaleEnablement | BotError::NotPlanned { .. } => {
             let bot = errand.load().await?;

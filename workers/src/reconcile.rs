@@ -13,6 +13,7 @@ use domain::job::{Job, JobEvent};
 use projections::reactor::work::Work;
 use store::command_queue::NewCommand;
 use store::decode::Decoder;
+use store::event::RawEvent;
 use tokio::time::Instant;
 
 use crate::disposition::Disposition;
@@ -213,23 +214,23 @@ async fn vain(
     Ok(Reconciled::Later(hands.after(wait)))
 }
 
-/// What the comment or message was to say: its run's job wrote that down before.
+/// What the comment or message was to say: its run's job wrote that down before, or the one that goes on in its place.
 pub(crate) async fn words_of(errand: &Errand, open: &Reservation) -> Result<Option<String>, Fault> {
-    let (name, job) = (words_step(open.action_id), open.run_id.uuid().to_string());
-    let repository = errand.bus.repository();
-    let mut after = 0;
+    let (name, repository) = (words_step(open.action_id), errand.bus.repository());
+    let (mut job, mut after) = (open.run_id.uuid().to_string(), 0);
     loop {
         let page = repository.raw_stream(Job::TYPE, &job, after, PAGE).await?;
-        for raw in page.iter().filter(|raw| raw.event_type == "StepCompleted") {
-            if let JobEvent::StepCompleted { name: found, result, .. } = Decoder::<Job>::default().decode(raw)?
-                && found == name
-            {
-                return Ok(result.as_str().map(str::to_owned));
+        let Some(last) = page.last() else { return Ok(None) };
+        after = last.sequence;
+        let is_told = |raw: &&RawEvent| matches!(&*raw.event_type, "StepCompleted" | "JobContinuedAsNew");
+        for raw in page.iter().filter(is_told) {
+            match Decoder::<Job>::default().decode(raw)? {
+                JobEvent::StepCompleted { name: found, result, .. } if found == name => {
+                    return Ok(result.as_str().map(str::to_owned));
+                }
+                JobEvent::JobContinuedAsNew { next, .. } => (job, after) = (next.to_string(), 0),
+                _ => {}
             }
-        }
-        match page.last() {
-            Some(last) => after = last.sequence,
-            None => return Ok(None),
         }
     }
 }

@@ -378,6 +378,7 @@ async fn reserve(app: &TestApp, person: &Person) -> ActionId {
         kind: domain::bot::ActionKind::Like,
         target: "9_1".to_owned(),
         requests: 2,
+        words: None,
         roll: 0.5,
         at: app.world.clock.now(),
     };

@@ -10,6 +10,7 @@ use super::limits::PAUSE_SECONDS;
 use super::state::{BotState, Mode, Settlement};
 use super::text::{LONGEST_CODE, LONGEST_EVIDENCE, LONGEST_KEY, checked, cut};
 use super::verdict::Verdict;
+use super::words::MOST_ALIKE;
 use crate::ids::ActionId;
 
 type Decision = Result<Vec<BotEvent>, BotError>;
@@ -41,9 +42,13 @@ impl Bot {
         if self.knows_action(new.action_id) {
             return Err(BotError::AlreadyReserved { action_id: new.action_id });
         }
-        let NewReservation { action_id, run_id, campaign_id, enablement_id, kind, target, requests, roll, at } = new;
+        let NewReservation { action_id, run_id, campaign_id, enablement_id, kind, target, requests, words, roll, at } =
+            new;
         let target = checked("target", target, LONGEST_KEY)?;
         self.check_contact(kind, &target)?;
+        if mode == Mode::Live && words.is_some_and(|words| self.words.times_said(words, at) >= MOST_ALIKE) {
+            return Err(BotError::TextRepeated);
+        }
         // A simulated action makes no call, a real one at least its own.
         let requests = if mode == Mode::Live { requests.max(1) } else { 0 };
         let local_day = at.with_timezone(&self.zone()).date_naive();
@@ -59,6 +64,7 @@ impl Bot {
                 requests,
                 local_day,
                 next_write_at: at + pause(roll),
+                words,
                 at,
             }]),
             Verdict::Wait(wait) => Ok(vec![BotEvent::ActionSuppressed {

@@ -18,6 +18,7 @@ use super::state::{ActionKind, BotState, Mode};
 use super::text::{LONGEST_CODE, LONGEST_REASON, cut};
 use super::upcast;
 use super::windows::Reserved;
+use super::words::Words;
 use crate::decide::Decide;
 use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
 use crate::plan::PlanHash;
@@ -118,6 +119,7 @@ pub struct Bot {
     pub(super) reserved: BTreeMap<(Mode, Counter), Reserved>,
     pub(super) next_write_at: BTreeMap<Mode, DateTime<Utc>>,
     pub(super) open: Option<Reservation>,
+    pub(super) words: Words,
     pub(super) in_doubt: BTreeMap<ActionId, Reservation>,
     pub(super) settled: VecDeque<ActionId>,
     pub(super) kind_blocks: BTreeMap<ActionKind, KindBlock>,
@@ -172,6 +174,7 @@ impl Default for Bot {
             reserved: BTreeMap::new(),
             next_write_at: BTreeMap::new(),
             open: None,
+            words: Words::default(),
             in_doubt: BTreeMap::new(),
             settled: VecDeque::new(),
             kind_blocks: BTreeMap::new(),
@@ -272,7 +275,7 @@ impl Bot {
 }
 
 impl Decide for Bot {
-    const SHAPE: u32 = 4;
+    const SHAPE: u32 = 5;
 
     fn decide(&self, command: BotCommand) -> Result<Vec<BotEvent>, BotError> {
         match command {

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use super::failure::FailureClass;
 use super::limits::Limits;
 use super::state::{ActionKind, LoginFailureReason, Mode, Settlement};
+use super::words::WordsId;
 use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
 use crate::plan::PlanHash;
 use crate::variants::variants;
@@ -114,6 +115,8 @@ pub struct NewReservation {
     pub target: String,
     /// Gateway calls that it may cost.
     pub requests: u32,
+    /// Of what is said, if it says something.
+    pub words: Option<WordsId>,
     /// In `[0, 1)`: where between the least and the most pause the next write may come.
     pub roll: f64,
     pub at: DateTime<Utc>,

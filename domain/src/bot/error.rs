@@ -65,6 +65,8 @@ pub enum BotError {
     WrongMode { action_id: ActionId },
     #[error("the person asked for no more contact")]
     ContactStopped,
+    #[error("too many people were told the same this week; give the text more variants, or a name")]
+    TextRepeated,
     #[error("{field} is {length} characters long; at most {most} are allowed")]
     TooLong { field: &'static str, length: usize, most: usize },
 }
@@ -97,5 +99,6 @@ codes!(BotError {
     NotInDoubt = "BOT_NOT_IN_DOUBT",
     WrongMode = "BOT_WRONG_MODE",
     ContactStopped = "BOT_CONTACT_STOPPED",
+    TextRepeated = "BOT_TEXT_REPEATED",
     TooLong = "BOT_TEXT_TOO_LONG",
 });

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::FailureClass;
 use super::limits::{Counter, Limits};
 use super::state::{ActionKind, LoginFailureReason, Mode, Settlement, SuppressReason, Window};
+use super::words::WordsId;
 use crate::ids::{AccountId, ActionId, BotId, CampaignId, EnablementId, RunId, SecretId};
 use crate::plan::PlanHash;
 use crate::variants::variants;
@@ -165,6 +166,9 @@ pub enum BotEvent {
         local_day: NaiveDate,
         /// No other write of the account before.
         next_write_at: DateTime<Utc>,
+        /// Of what is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        words: Option<WordsId>,
         at: DateTime<Utc>,
     },
     ActionSuppressed {

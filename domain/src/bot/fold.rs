@@ -220,9 +220,13 @@ impl Bot {
                 requests,
                 local_day,
                 next_write_at,
+                words,
                 at,
                 ..
             } => {
+                if let (Mode::Live, Some(words)) = (mode, words) {
+                    self.words.say(words, at);
+                }
                 self.count(mode, kind.into(), at, 1);
                 self.count(Mode::Live, Counter::Request, at, requests);
                 self.next_write_at.insert(mode, next_write_at);

@@ -25,6 +25,7 @@ mod upcast;
 mod verdict;
 pub mod what_if;
 mod windows;
+mod words;
 
 pub use account::normal_account_name;
 pub use activity::Activity;
@@ -38,3 +39,4 @@ pub use limits::{Counter, Limits, WorkingHours};
 pub(crate) use state::named;
 pub use state::{ActionKind, BotState, LoginFailureReason, Mode, Settlement, SuppressReason, UnknownName, Window};
 pub use verdict::{Verdict, Wait};
+pub use words::{ALIKE_FOR, MOST_ALIKE, WordsId};

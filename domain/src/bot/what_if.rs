@@ -292,6 +292,7 @@ impl World<'_> {
             mode: *mode,
             requests,
             local_day: *local_day,
+            words: None,
             next_write_at: *at + self.pause(middle),
             at: *at,
         });

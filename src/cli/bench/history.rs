@@ -88,6 +88,7 @@ impl History {
             kind: ActionKind::Like,
             target: format!("{}_9000000002", self.events.len()),
             requests: 2,
+            words: None,
             roll: SystemEntropy.unit(),
             at: self.at,
         }))?;

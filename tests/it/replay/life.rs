@@ -126,6 +126,7 @@ fn commands() -> Vec<BotCommand> {
             kind: ActionKind::Like,
             target: format!("31415_{number}"),
             requests: 1,
+            words: None,
             roll: 0.0,
             at,
         }));

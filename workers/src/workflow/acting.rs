@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::bot::{ActionKind, FailureClass};
+use domain::campaign::SkipReason;
 use domain::ids::{ActionId, derive};
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +46,10 @@ impl Settled {
         self.class.as_deref() == Some(FailureClass::SkipTarget.as_str())
     }
 
-    /// The bot does nothing to this person any more.
-    pub(crate) fn is_left_alone(&self) -> bool {
-        self.outcome == "SKIPPED"
+    /// Why the bot itself left this person alone.
+    pub(crate) fn left_alone_for(&self) -> Option<SkipReason> {
+        let is_skipped = self.outcome == "SKIPPED";
+        is_skipped.then(|| self.code.as_deref()?.parse().ok()).map(|known| known.unwrap_or(SkipReason::ContactStopped))
     }
 
     fn had_no_effect(&self) -> bool {

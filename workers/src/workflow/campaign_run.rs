@@ -281,8 +281,8 @@ async fn act_on_all(
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
         progress.next_at = settled.next_at;
-        if settled.is_left_alone() {
-            candidate::count(&mut progress.report.skipped, SkipReason::ContactStopped);
+        if let Some(reason) = settled.left_alone_for() {
+            candidate::count(&mut progress.report.skipped, reason);
             continue;
         }
         progress.acted += 1;

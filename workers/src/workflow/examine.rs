@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use domain::bot::{BotCommand, FailureClass, Verdict};
+use domain::bot::{BotCommand, FailureClass, MOST_ALIKE, Mode, Verdict, WordsId};
 use domain::campaign::direct::{self, Conversation};
-use domain::campaign::template::{MOST_ALIKE, RenderError, Template};
+use domain::campaign::template::{RenderError, Template};
 use domain::campaign::unfollow::{Standing, may_unfollow};
 use domain::campaign::{Facts, Judgement, Module, Read, SkipReason};
 use domain::ids::ActionId;
@@ -155,10 +155,24 @@ impl Reading<'_> {
             return Err(Stop::Skip(SkipReason::ActedBefore));
         }
         let text = match &template {
-            Some(template) => Some(words(template, &facts, self.run.action_id(self.scheme, &target), said)?),
+            Some(template) => {
+                let action = self.run.action_id(self.scheme, &target);
+                Some(words(template, &facts, action, |text| self.times_said(text, said))?)
+            }
             None => None,
         };
         Ok(Examined { target: Some(target), text, skip: None })
+    }
+
+    /// How many people were told `text`: in this run, and when it is in earnest, by the bot lately.
+    fn times_said(&self, text: &str, said: &[String]) -> u32 {
+        let words = WordsId::of(text);
+        let here = said.iter().filter(|other| WordsId::of(other) == words).count();
+        let here = u32::try_from(here).unwrap_or(u32::MAX);
+        match self.scheme.mode {
+            Mode::Live => here.max(self.bot.times_said(words, self.errand.now())),
+            Mode::DryRun => here,
+        }
     }
 
     /// What the filters say, or the rules of unfollowing, with what is known by now.
@@ -310,15 +324,20 @@ fn number(facts: &Facts) -> Result<UserPk, Stop> {
     facts.number.parse().map_err(|_| Stop::Skip(SkipReason::NotFound))
 }
 
-/// The words for a person: another variant if too many people of this run got the same.
-fn words(template: &Template, facts: &Facts, action: ActionId, said: &[String]) -> Result<String, Stop> {
+/// The words for a person: another variant if too many people were told the same, in this run or lately.
+fn words(
+    template: &Template,
+    facts: &Facts,
+    action: ActionId,
+    times_said: impl Fn(&str) -> u32,
+) -> Result<String, Stop> {
     let (first, _) = action.uuid().as_u64_pair();
     for roll in 0..MOST_ROLLS {
         let text = template.render(facts, first.wrapping_add(roll)).map_err(|error| match error {
             RenderError::Empty => Stop::Skip(SkipReason::TextEmpty),
             RenderError::TooLong => Stop::Skip(SkipReason::TextTooLong),
         })?;
-        if said.iter().filter(|other| **other == text).count() < MOST_ALIKE as usize {
+        if times_said(&text) < MOST_ALIKE {
             return Ok(text);
         }
     }

@@ -8,8 +8,8 @@ use super::story::{
     run, start,
 };
 use crate::bot::{
-    ActionKind, BotCommand, BotError, BotEvent, Counter, FailureClass, Mode, Outcome, Settlement, SuppressReason,
-    Window,
+    ActionKind, BotCommand, BotError, BotEvent, Counter, FailureClass, Mode, NewReservation, Outcome, Settlement,
+    SuppressReason, Window, WordsId,
 };
 use crate::decide::Decide;
 use crate::ids::EnablementId;
@@ -27,6 +27,7 @@ fn reserved(kind: ActionKind, mode: Mode, requests: u32) -> BotEvent {
         mode,
         requests,
         local_day: start().date_naive(),
+        words: None,
         next_write_at: start() + TimeDelta::seconds(60),
         at: start(),
     }
@@ -48,6 +49,26 @@ fn who_asked_for_no_contact_is_left_alone_for_ever_but_may_be_unfollowed() {
     for (kind, target) in [(ActionKind::Unfollow, "42"), (ActionKind::Like, "42_7"), (ActionKind::Dm, "43")] {
         assert_eq!(story.bot.check_contact(kind, target), Ok(()));
     }
+}
+
+#[test]
+fn same_words_go_to_five_people_a_week_and_no_more() {
+    let words = Some(WordsId::of("nice one!"));
+    let mut story = Story::warmed_up();
+    for number in 1..=5 {
+        let new = NewReservation { words, ..new_reservation(number, ActionKind::Comment, story.now) };
+        story = story
+            .does(|_| BotCommand::ReserveAction(new))
+            .does(|at| record(number, performed(), at))
+            .later(TimeDelta::days(1));
+    }
+    let new = |story: &Story, words| {
+        BotCommand::ReserveAction(NewReservation { words, ..new_reservation(6, ActionKind::Comment, story.now) })
+    };
+    assert_eq!(story.bot.decide(new(&story, words)), Err(BotError::TextRepeated));
+    assert!(story.bot.decide(new(&story, Some(WordsId::of("another one")))).is_ok());
+    let story = story.later(TimeDelta::days(7));
+    assert!(story.bot.decide(new(&story, words)).is_ok());
 }
 
 #[test]

@@ -246,6 +246,7 @@ pub fn new_reservation(number: u128, kind: ActionKind, at: DateTime<Utc>) -> New
         kind,
         target: "3141592653_4711".to_owned(),
         requests: 1,
+        words: None,
         roll: 0.0,
         at,
     }

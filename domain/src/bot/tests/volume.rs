@@ -27,6 +27,7 @@ pub fn typical(number: u32) -> BotEvent {
             mode: Mode::Live,
             requests: 2,
             local_day,
+            words: None,
             next_write_at: at + TimeDelta::minutes(1),
             at,
         },

@@ -15,7 +15,6 @@ use std::str::FromStr;
 
 pub use self::error::{RenderError, TemplateError};
 pub use self::render::{Rendering, sample_people};
-pub use self::variety::MOST_ALIKE;
 use super::filters::Facts;
 
 /// Longest text with its braces, in characters.

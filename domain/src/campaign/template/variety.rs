@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Node, TemplateError};
-
-/// How many people of one run may get the same words.
-pub const MOST_ALIKE: u32 = 5;
+use crate::bot::MOST_ALIKE;
 
 /// A text for more than [`MOST_ALIKE`] people has the person's name in each of its variants, or so many variants that on
 /// average no more than [`MOST_ALIKE`] people get the same one.

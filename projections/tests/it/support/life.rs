@@ -164,6 +164,7 @@ impl Life {
             kind: ActionKind::Like,
             target: "media-1".to_owned(),
             requests: 2,
+            words: None,
             roll: 0.5,
             at,
         })
