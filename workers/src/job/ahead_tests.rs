@@ -1,5 +1,6 @@
 //! Code that goes on while what it did is being written: how far ahead it may be, and what is durable before others can tell.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use store::StoreError;
 use store::command_bus::CommandBus;
 use store::event::RawEvent;
-use store::repository::{AppendRequest, Appended, EventRepository, MemoryRepository, RecordedRequest};
+use store::repository::{AppendRequest, Appended, DEFAULT_SHARD, EventRepository, MemoryRepository, RecordedRequest};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -35,7 +36,10 @@ struct Gated {
 impl EventRepository for Gated {
     async fn append(&self, request: AppendRequest) -> Result<Appended, StoreError> {
         let _ = self.gate.subscribe().wait_for(|is_open| *is_open).await;
-        self.inner.append(request).await
+        tokio::task::yield_now().await;
+        let appended = self.inner.append(request).await;
+        tokio::task::yield_now().await;
+        appended
     }
 
     async fn raw_stream(&self, kind: &str, id: &str, after: i64, limit: i64) -> Result<Vec<RawEvent>, StoreError> {
@@ -145,6 +149,14 @@ impl Stage {
         events.into_iter().map(|event| event.event_type).collect()
     }
 
+    /// Every job that is there, the parent first, which is looked at last.
+    async fn jobs(&self) -> Vec<JobId> {
+        let log = self.memory.raw_read(DEFAULT_SHARD, 0, 10_000).await.expect("in memory");
+        let jobs: BTreeSet<JobId> = log.iter().filter_map(|raw| raw.aggregate_id.parse().ok()).collect();
+        let children = jobs.into_iter().filter(|id| *id != job());
+        [job()].into_iter().chain(children).collect()
+    }
+
     /// Somebody else acts on the job.
     async fn ask(&self, command: JobCommand) {
         let bus = CommandBus::new(Arc::clone(&self.memory) as Arc<dyn EventRepository>, None);
@@ -248,6 +260,55 @@ async fn child_is_made_when_what_led_to_it_is_durable() {
     assert!(matches!(running.await, Activation::Waits { .. }));
     assert_eq!(stage.names(child).await, ["JobCreated"]);
     assert_eq!(stage.names(job()).await, ["JobCreated", "JobStarted", "StepCompleted", "ChildStarted"]);
+}
+
+/// Starts three children side by side, and a step beside them.
+fn fans_out() -> Workflow {
+    Workflow::new("fans out", |ctx: Context, (): ()| async move {
+        let children = futures_util::future::try_join_all((1..=3).map(|number| ctx.child::<u32>("child", number)));
+        let once = RetryPolicy::once();
+        let beside = ctx.idempotent("beside", &once, |_| async { Ok(10) });
+        let (children, beside) = futures_util::future::try_join(children, beside).await?;
+        Ok(children.iter().sum::<u32>() + beside)
+    })
+}
+
+#[tokio::test]
+async fn crash_at_any_await_of_a_parent_leaves_no_child_unmade() {
+    let run = |crash_after: Option<usize>| async move {
+        let stage = Stage::of(fans_out()).await;
+        stage.gate.send_replace(true);
+        let (mut budget, mut polls, mut waiting) = (crash_after, 0, vec![job()]);
+        while let Some(next) = waiting.pop() {
+            let mut activation = Box::pin(stage.runner.activate(next, provenance()));
+            let ended = std::future::poll_fn(|task| {
+                polls += 1;
+                if budget == Some(0) {
+                    budget = None;
+                    return Poll::Ready(None);
+                }
+                budget = budget.map(|left| left - 1);
+                activation.as_mut().poll(task).map(Some)
+            })
+            .await;
+            match ended.map(|ended| ended.expect("it runs")) {
+                // After a crash everything that is there is looked at.
+                None => waiting.extend(stage.jobs().await),
+                Some(Activation::Settled { .. }) if next == job() => return (stage.names(job()).await, polls),
+                Some(Activation::Settled { .. }) => waiting.insert(0, job()),
+                Some(Activation::Waits { started, .. }) => waiting.extend(started),
+            }
+        }
+        panic!("the parent waits for children that nobody runs: {:?}", stage.names(job()).await);
+    };
+    let (history, polls) = run(None).await;
+    assert_eq!(history.iter().filter(|name| *name == "ChildFinished").count(), 3);
+    assert_eq!(history.last().map(String::as_str), Some("JobCompleted"));
+    assert!(polls > 10, "{polls} polls");
+    for crash_after in 0..polls {
+        let (crashed, _) = run(Some(crash_after)).await;
+        assert_eq!(crashed.iter().filter(|name| *name == "ChildFinished").count(), 3, "after {crash_after} polls");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ mod rules;
 mod step;
 mod waits;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,6 +90,8 @@ pub(super) struct Shared {
     pub busy: AtomicUsize,
     stops: Mutex<VecDeque<Stop>>,
     pub children: Mutex<Vec<NewChild>>,
+    /// Children that the journal has and that are nowhere else.
+    missing: Mutex<HashSet<JobId>>,
     /// Tells when somebody else writes to the job.
     attention: Option<Arc<Attention>>,
     /// How much of that was taken in before a step.
@@ -163,6 +165,7 @@ impl Context {
             busy: AtomicUsize::new(0),
             stops: Mutex::default(),
             children: Mutex::default(),
+            missing: Mutex::default(),
             attention,
             heeded: AtomicU64::new(0),
             history_limit: AtomicU32::new(LONGEST_HISTORY),
@@ -172,6 +175,11 @@ impl Context {
 
     pub(super) fn with_history_limit(self, events: u32) -> Self {
         self.shared.history_limit.store(events, Ordering::Release);
+        self
+    }
+
+    pub(super) fn with_missing(self, children: HashSet<JobId>) -> Self {
+        *self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner) = children;
         self
     }
 

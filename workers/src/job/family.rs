@@ -6,7 +6,7 @@
 //! A child whose parent is asked to end, is over, or was taken back to before it, is asked to end. Its parent does that; a
 //! child that a process takes over looks at its parent by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use cqrs_es::Aggregate;
 use domain::ids::JobId;
@@ -23,8 +23,13 @@ use super::stream::{JobStream, Provenance};
 const LONGEST_CHAIN: usize = 100_000;
 
 impl Runner {
-    /// Takes the ends of `children` into the parent's journal.
-    pub(super) async fn finish_children(&self, parent: &mut JobStream, children: &Children) -> Result<(), EngineError> {
+    /// Takes the ends of `children` into the parent's journal. Gives those that were begun and never made: a process died
+    /// between the two.
+    pub(super) async fn finish_children(
+        &self,
+        parent: &mut JobStream,
+        children: &Children,
+    ) -> Result<HashSet<JobId>, EngineError> {
         let waits = |child: &JobId| match children {
             Children::Unasked => false,
             Children::These(these) => these.contains(child),
@@ -40,12 +45,15 @@ impl Runner {
             })
             .filter(|(_, child)| waits(child))
             .collect();
+        let mut missing = HashSet::new();
         for (index, child) in open {
             if let Some(outcome) = self.outcome_of(child).await? {
                 parent.decide(JobCommand::FinishChild { index, outcome, at: self.clock.now() })?;
+            } else if self.last_event(child).await?.is_none() {
+                missing.insert(child);
             }
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// How a job ended, or the one that goes on in its place; `None` while it goes on.

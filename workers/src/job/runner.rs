@@ -204,10 +204,10 @@ impl Runner {
         let name = stream.job().workflow();
         let workflow = self.registry.get(name).cloned();
         let workflow = workflow.ok_or_else(|| EngineError::UnknownWorkflow { workflow: name.to_owned() })?;
-        self.finish_children(&mut stream, &children).await?;
+        let missing = self.finish_children(&mut stream, &children).await?;
         let input = stream.job().input().clone();
         let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy), attention);
-        let context = context.with_history_limit(self.history_limit);
+        let context = context.with_history_limit(self.history_limit).with_missing(missing);
         let ended = run(&context, workflow.start(context.clone(), input)).await;
         let activation = self.settle(&context, ended, &provenance).await?;
         let stream = context.shared().stream.lock().await;
@@ -325,8 +325,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Their streams are there before the parent says so, and their ids follow from the parent's: a crash between the
-    /// two makes no second one.
+    /// Their ids follow from the parent's, so none is made twice; one that is missing after a crash is made when the parent
+    /// asks for it again.
     async fn start_children(&self, context: &Context, provenance: &Provenance) -> Result<Vec<JobId>, EngineError> {
         let shared = context.shared();
         let children = std::mem::take(&mut *shared.children.lock().unwrap_or_else(PoisonError::into_inner));

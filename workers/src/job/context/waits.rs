@@ -167,10 +167,17 @@ impl Context {
                 Ok(outcome)
             }
             Next::Diverged(divergence) => Err(Held::Stop(Stop::Diverged(divergence))),
-            Next::Wait(wake) => Err(self.held(stream.state(), Stop::Wait(wake))),
+            Next::Wait(wake) => {
+                if let Wake::Child(child) = wake
+                    && self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(&child)
+                {
+                    self.new_child(NewChild { job_id: child, index, workflow: workflow.to_owned(), input });
+                }
+                Err(self.held(stream.state(), Stop::Wait(wake)))
+            }
             Next::Execute { .. } => {
                 self.looks(stream.state(), index, || format!("child {workflow}"), 1)?;
-                // The child's stream is made before the parent says so, and with what the steps before gave.
+                // The child is made with what the steps before gave.
                 stream.write().await?;
                 let child = self.next_child(stream, index);
                 let wait = Stop::Wait(Wake::Child(child));
@@ -180,12 +187,16 @@ impl Context {
                     let workflow = workflow.to_owned();
                     self.has_room(stream.job())?;
                     stream.decide(JobCommand::StartChild { index, child, workflow: workflow.clone(), at })?;
-                    let new = NewChild { job_id: child, index, workflow, input };
-                    self.shared.children.lock().unwrap_or_else(PoisonError::into_inner).push(new);
+                    self.new_child(NewChild { job_id: child, index, workflow, input });
                 }
                 Err(held)
             }
         }
+    }
+
+    /// Has the child made when the code stops.
+    fn new_child(&self, child: NewChild) {
+        self.shared.children.lock().unwrap_or_else(PoisonError::into_inner).push(child);
     }
 
     /// The id of the child that begins at `index`: another one after a reset took the first one back.
