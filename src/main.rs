@@ -15,6 +15,10 @@ mod telemetry;
 
 use std::process::ExitCode;
 
+/// Tasks allocate on one thread and free on another all the time, for which the system's allocator takes locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // One TLS provider for the whole process; a second installation is impossible this early.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -72,6 +72,8 @@ pub(super) struct Prepared {
     pub stream: StreamKey,
     pub metadata: String,
     pub recorded_at: DateTime<Utc>,
+    /// Of its events, in order.
+    pub event_ids: Vec<Uuid>,
 }
 
 /// The answer to a request. The request goes back with it, so that whoever made it frees it, and
@@ -94,7 +96,8 @@ impl Prepared {
         let metadata = metadata_text(&request.metadata)?;
         let stream = StreamKey::new(&request.aggregate_type, &request.aggregate_id);
         let recorded_at = request.metadata.recorded_at.trunc_subsecs(6);
-        Ok(Self { request, stream, metadata, recorded_at })
+        let event_ids = (0..).zip(&request.events).map(|(index, _)| event_id(request.request_id, index)).collect();
+        Ok(Self { request, stream, metadata, recorded_at, event_ids })
     }
 }
 
@@ -196,6 +199,13 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    /// About as many bytes as they are on their way to the database, and rather more.
+    pub fn size(&self) -> usize {
+        const REST_OF_A_ROW: usize = 160;
+        let texts = self.payloads.iter().chain(&self.metadata).map(|text| text.len()).sum::<usize>();
+        texts + self.payloads.len() * REST_OF_A_ROW
+    }
+
     fn push(&mut self, leaf: &Leaf<'a>, recorded_at: DateTime<Utc>) {
         self.aggregate_types.push(leaf.aggregate_type);
         self.aggregate_ids.push(leaf.aggregate_id);
@@ -224,13 +234,13 @@ impl<'a> Batch<'a> {
         let mut leaves = Vec::with_capacity(accepted.len());
         let mut position = before.position;
         for (pending, appended) in accepted {
-            let Prepared { request, metadata, recorded_at, .. } = &*pending.prepared;
-            for ((index, sequence), event) in (0..).zip(appended.first_sequence..).zip(&request.events) {
+            let Prepared { request, metadata, recorded_at, event_ids, .. } = &*pending.prepared;
+            for ((event_id, sequence), event) in event_ids.iter().zip(appended.first_sequence..).zip(&request.events) {
                 position += 1;
                 let leaf = Leaf {
                     shard,
                     position,
-                    event_id: event_id(request.request_id, index),
+                    event_id: *event_id,
                     aggregate_type: &request.aggregate_type,
                     aggregate_id: &request.aggregate_id,
                     sequence,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use domain::ids::RequestId;
-use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{ConnectOptions, Executor, FromRow, PgConnection, Postgres, Row};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::{Arguments, ConnectOptions, Executor, FromRow, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
 use super::batch::{Batch, Pending, ShardHead, StreamKey};
@@ -61,6 +61,9 @@ const APPEND: &str = "
     )
     SELECT EXISTS (SELECT FROM writer), EXISTS (SELECT FROM head)";
 
+/// Parameters of the append.
+const PARAMETERS: usize = 16;
+
 /// What the append found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
@@ -86,7 +89,10 @@ pub(super) async fn append(
     batch: &Batch<'_>,
 ) -> Result<Written, sqlx::Error> {
     let columns = &batch.columns;
-    let statement = sqlx::query_as::<Postgres, (bool, bool)>(APPEND)
+    // Grown step by step, a large batch would be copied several times over.
+    let mut arguments = PgArguments::default();
+    arguments.reserve(PARAMETERS, columns.size());
+    let statement = sqlx::query_as_with::<Postgres, (bool, bool), _>(APPEND, arguments)
         .bind(lease.writer_id)
         .bind(lease.epoch)
         .bind(shard)
