@@ -87,32 +87,41 @@ impl PostgresRepository {
     }
 }
 
-const LAST: &str = "
-    SELECT shard, position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-           event_version, payload::text AS payload, metadata::text AS metadata, recorded_at
-      FROM events
+/// Selects events as they are stored.
+macro_rules! events {
+    ($which:literal) => {
+        concat!(
+            "SELECT shard, position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, \
+             payload::text AS payload, metadata::text AS metadata, recorded_at FROM events",
+            $which
+        )
+    };
+}
+
+const LAST: &str = events!(
+    "
      WHERE aggregate_type = $1
        AND aggregate_id = $2
      ORDER BY sequence DESC
-     LIMIT 1";
-const STREAM: &str = "
-    SELECT shard, position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-           event_version, payload::text AS payload, metadata::text AS metadata, recorded_at
-      FROM events
+     LIMIT 1"
+);
+
+const STREAM: &str = events!(
+    "
      WHERE aggregate_type = $1
        AND aggregate_id = $2
        AND sequence > $3
      ORDER BY sequence
-     LIMIT $4";
+     LIMIT $4"
+);
 
-const READ: &str = "
-    SELECT shard, position, event_id, aggregate_type, aggregate_id, sequence, event_type,
-           event_version, payload::text AS payload, metadata::text AS metadata, recorded_at
-      FROM events
+const READ: &str = events!(
+    "
      WHERE shard = $1
        AND position > $2
      ORDER BY position
-     LIMIT $3";
+     LIMIT $3"
+);
 
 #[async_trait]
 impl EventRepository for PostgresRepository {

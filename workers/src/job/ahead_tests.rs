@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::clock::Clock;
-use domain::entropy::Entropy;
 use domain::ids::{BotId, JobId, RequestId, derive};
 use domain::job::{Job, JobCommand, JobState, Origin, RetryPolicy};
 use domain::metadata::{Actor, Metadata};
@@ -21,9 +19,8 @@ use store::command_bus::CommandBus;
 use store::event::RawEvent;
 use store::repository::{AppendRequest, Appended, DEFAULT_SHARD, EventRepository, MemoryRepository, RecordedRequest};
 use tokio::sync::watch;
-use uuid::Uuid;
 
-use super::stream::Provenance;
+use super::tests::{Counted, Crash, provenance};
 use super::*;
 
 /// A store whose appends are answered only while its gate is open. What others append goes past the gate.
@@ -71,25 +68,8 @@ impl Clock for Still {
     }
 }
 
-struct Counted(AtomicU64);
-
-impl Entropy for Counted {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::AcqRel)) + 1)
-    }
-
-    fn unit(&self) -> f64 {
-        0.0
-    }
-}
-
 fn job() -> JobId {
     JobId::from_uuid(derive(&["ahead"]))
-}
-
-fn provenance() -> Provenance {
-    let actor = Actor::Worker("test".to_owned());
-    Provenance { actor, correlation_id: Uuid::nil(), causation_id: Uuid::nil(), held_epoch: None }
 }
 
 /// What the code did, in order.
@@ -122,7 +102,7 @@ impl Stage {
         let registry = Registry::default()
             .with(workflow)
             .with(Workflow::new("child", |_: Context, number: u32| async move { Ok(number) }));
-        let runner = Runner::new(gated, registry, Arc::new(Still), Arc::new(Counted(AtomicU64::new(0))));
+        let runner = Runner::new(gated, registry, Arc::new(Still), Arc::new(Counted::default()));
         let bot = BotId::from_uuid(derive(&["bot"]));
         let made = runner.create(job(), bot, &name, Value::Null, Origin::Person, &provenance()).await;
         made.expect("the gate is open");
@@ -278,23 +258,13 @@ async fn crash_at_any_await_of_a_parent_leaves_no_child_unmade() {
     let run = |crash_after: Option<usize>| async move {
         let stage = Stage::of(fans_out()).await;
         stage.gate.send_replace(true);
-        let (mut budget, mut polls, mut waiting) = (crash_after, 0, vec![job()]);
+        let (mut crash, mut waiting) = (Crash::after(crash_after), vec![job()]);
         while let Some(next) = waiting.pop() {
-            let mut activation = Box::pin(stage.runner.activate(next, provenance()));
-            let ended = std::future::poll_fn(|task| {
-                polls += 1;
-                if budget == Some(0) {
-                    budget = None;
-                    return Poll::Ready(None);
-                }
-                budget = budget.map(|left| left - 1);
-                activation.as_mut().poll(task).map(Some)
-            })
-            .await;
+            let ended = crash.or_end(stage.runner.activate(next, provenance())).await;
             match ended.map(|ended| ended.expect("it runs")) {
                 // After a crash everything that is there is looked at.
                 None => waiting.extend(stage.jobs().await),
-                Some(Activation::Settled { .. }) if next == job() => return (stage.names(job()).await, polls),
+                Some(Activation::Settled { .. }) if next == job() => return (stage.names(job()).await, crash.polls),
                 Some(Activation::Settled { .. }) => waiting.insert(0, job()),
                 Some(Activation::Waits { started, .. }) => waiting.extend(started),
             }
@@ -361,8 +331,11 @@ async fn results_are_written_while_a_long_step_runs() {
     stage.gate.send_replace(true);
     let looks = async {
         // The long step does not end before this sees what was written.
+        let mut looks = 0;
         while stage.names(job()).await != ["JobCreated", "JobStarted", "StepCompleted", "StepCompleted"] {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            looks += 1;
+            assert!(looks < 1_000, "the results are not written: {:?}", stage.names(job()).await);
+            tokio::task::yield_now().await;
         }
         end.send_replace(true);
     };

@@ -72,6 +72,23 @@ pub(super) struct NewChild {
     pub input: Value,
 }
 
+/// What whoever runs the code knows beside the stream.
+pub(super) struct Known {
+    /// Tells when somebody else writes to the job.
+    pub attention: Option<Arc<Attention>>,
+    /// After so many events the job should go on as a new one.
+    pub history_limit: u32,
+    /// Children that the journal has and that are nowhere else.
+    pub missing: HashSet<JobId>,
+}
+
+/// Of a job that nobody runs.
+impl Default for Known {
+    fn default() -> Self {
+        Self { attention: None, history_limit: LONGEST_HISTORY, missing: HashSet::new() }
+    }
+}
+
 pub(super) struct Shared {
     pub job_id: JobId,
     mode: Mode,
@@ -97,7 +114,7 @@ pub(super) struct Shared {
     /// How much of that was taken in before a step.
     heeded: AtomicU64,
     /// After so many events the job should go on as a new one.
-    history_limit: AtomicU32,
+    history_limit: u32,
 }
 
 impl Shared {
@@ -138,9 +155,9 @@ impl Context {
         stream: JobStream,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        attention: Option<Arc<Attention>>,
+        known: Known,
     ) -> Self {
-        Self::in_mode(Mode::Runs, job_id, stream, clock, entropy, attention)
+        Self::in_mode(Mode::Runs, job_id, stream, clock, entropy, known)
     }
 
     pub(super) fn in_mode(
@@ -149,7 +166,7 @@ impl Context {
         stream: JobStream,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        attention: Option<Arc<Attention>>,
+        known: Known,
     ) -> Self {
         let shared = Arc::new(Shared {
             job_id,
@@ -165,22 +182,12 @@ impl Context {
             busy: AtomicUsize::new(0),
             stops: Mutex::default(),
             children: Mutex::default(),
-            missing: Mutex::default(),
-            attention,
+            missing: Mutex::new(known.missing),
+            attention: known.attention,
             heeded: AtomicU64::new(0),
-            history_limit: AtomicU32::new(LONGEST_HISTORY),
+            history_limit: known.history_limit,
         });
         Self { shared, cleans_up: false }
-    }
-
-    pub(super) fn with_history_limit(self, events: u32) -> Self {
-        self.shared.history_limit.store(events, Ordering::Release);
-        self
-    }
-
-    pub(super) fn with_missing(self, children: HashSet<JobId>) -> Self {
-        *self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner) = children;
-        self
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {

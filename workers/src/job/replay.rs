@@ -22,7 +22,7 @@ use domain::job::{Divergence, JobEvent, JobState, LARGEST_VALUE, Wake};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::context::{Context, Mode, Stop};
+use super::context::{Context, Known, Mode, Stop};
 use super::error::WorkflowError;
 use super::stream::JobStream;
 use super::workflow::Registry;
@@ -129,7 +129,7 @@ pub fn replay(registry: &Registry, history: &[(i64, JobEvent)]) -> Result<Replay
         let still = Arc::new(Still(past.job.journal().last_at().unwrap_or_default()));
         let stream = JobStream::detached(job_id, past.job.clone(), still.clone());
         let mode = Mode::Looks { ended: past.ended.is_some() };
-        let context = Context::in_mode(mode, job_id, stream, still.clone(), still, None);
+        let context = Context::in_mode(mode, job_id, stream, still.clone(), still, Known::default());
         let input = past.job.input().clone();
         let end = run(&context, || workflow.start(context.clone(), input))?;
         judge(&past, context.index(), end, &mut notes)

@@ -22,7 +22,7 @@ use store::repository::{AppendRequest, EventRepository};
 use tokio::time::Sleep;
 use uuid::Uuid;
 
-use super::context::{Context, NewChild, Stop};
+use super::context::{Context, Known, NewChild, Stop};
 use super::desk::{Attention, Children, Seed};
 use super::error::{EngineError, WorkflowError};
 use super::stream::{JobStream, Provenance};
@@ -206,8 +206,8 @@ impl Runner {
         let workflow = workflow.ok_or_else(|| EngineError::UnknownWorkflow { workflow: name.to_owned() })?;
         let missing = self.finish_children(&mut stream, &children).await?;
         let input = stream.job().input().clone();
-        let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy), attention);
-        let context = context.with_history_limit(self.history_limit).with_missing(missing);
+        let known = Known { attention, history_limit: self.history_limit, missing };
+        let context = Context::new(job_id, stream, Arc::clone(&self.clock), Arc::clone(&self.entropy), known);
         let ended = run(&context, workflow.start(context.clone(), input)).await;
         let activation = self.settle(&context, ended, &provenance).await?;
         let stream = context.shared().stream.lock().await;

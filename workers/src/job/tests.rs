@@ -29,7 +29,8 @@ impl Clock for TestClock {
     }
 }
 
-struct Counted(AtomicU64);
+#[derive(Default)]
+pub(super) struct Counted(AtomicU64);
 
 impl Entropy for Counted {
     fn uuid(&self) -> Uuid {
@@ -55,6 +56,35 @@ pub(super) fn provenance() -> Provenance {
 
 pub(super) fn job() -> JobId {
     JobId::from_uuid(derive(&["job"]))
+}
+
+/// Crashes once, after so many polls.
+#[derive(Default)]
+pub(super) struct Crash {
+    after: Option<usize>,
+    /// Polls so far.
+    pub(super) polls: usize,
+}
+
+impl Crash {
+    /// `None`: never.
+    pub(super) fn after(polls: Option<usize>) -> Self {
+        Self { after: polls, polls: 0 }
+    }
+
+    /// Polls `activation` to its end; `None`: it was dropped where it stood.
+    pub(super) async fn or_end<T>(&mut self, activation: impl Future<Output = T>) -> Option<T> {
+        let mut activation = Box::pin(activation);
+        std::future::poll_fn(|task| {
+            if self.after.is_some_and(|after| self.polls >= after) {
+                self.after = None;
+                return Poll::Ready(None);
+            }
+            self.polls += 1;
+            activation.as_mut().poll(task).map(Some)
+        })
+        .await
+    }
 }
 
 impl Bench {
@@ -165,26 +195,11 @@ async fn crash_at_any_await_ends_with_the_same_result_and_events() {
         let runs = Arc::new(AtomicU32::new(0));
         let bench = Bench::new(Registry::default().with(sums(&runs)));
         bench.create("sums", json!(0)).await;
-        let mut budget = crash_after;
-        let mut polls = 0;
+        let mut crash = Crash::after(crash_after);
         for _ in 0..50 {
-            let mut activation = Box::pin(bench.runner.activate(job(), provenance()));
-            // Polling by hand: when the budget is used up, the activation is dropped where it stands.
-            let ended = std::future::poll_fn(|task| {
-                polls += 1;
-                if let Some(left) = &mut budget {
-                    if *left == 0 {
-                        budget = None;
-                        return Poll::Ready(None);
-                    }
-                    *left -= 1;
-                }
-                activation.as_mut().poll(task).map(Some)
-            })
-            .await;
-            drop(activation);
+            let ended = crash.or_end(bench.runner.activate(job(), provenance())).await;
             match ended {
-                Some(Ok(Activation::Settled { state, .. })) => return (state, bench.history().await, polls),
+                Some(Ok(Activation::Settled { state, .. })) => return (state, bench.history().await, crash.polls),
                 Some(Ok(Activation::Waits { .. })) => bench.advance(60),
                 Some(Err(error)) => panic!("{error}"),
                 None => {}
@@ -431,24 +446,14 @@ async fn crash_at_any_await_of_a_job_that_continues_as_new_ends_in_the_same_jobs
         let bench = Bench::new(Registry::default().with(countdown()));
         let runner = bench.runner.clone().with_history_limit(6);
         bench.create("countdown", json!(9)).await;
-        let (mut current, mut budget, mut polls, mut histories) = (job(), crash_after, 0, Vec::new());
+        let (mut current, mut crash, mut histories) = (job(), Crash::after(crash_after), Vec::new());
         loop {
-            let mut activation = Box::pin(runner.activate(current, provenance()));
-            let ended = std::future::poll_fn(|task| {
-                polls += 1;
-                if budget == Some(0) {
-                    budget = None;
-                    return Poll::Ready(None);
-                }
-                budget = budget.map(|left| left - 1);
-                activation.as_mut().poll(task).map(Some)
-            })
-            .await;
+            let ended = crash.or_end(runner.activate(current, provenance())).await;
             let Some(ended) = ended else { continue };
             let Activation::Settled { started, state } = ended.expect("it runs") else { panic!("it never waits") };
             let events = bench.repository.stream(Job::TYPE, &current.to_string(), 0, 100).await.expect("in memory");
             histories.push((state, events.into_iter().map(|event| event.event_type).collect::<Vec<_>>()));
-            let Some(next) = started.first() else { return (histories, polls) };
+            let Some(next) = started.first() else { return (histories, crash.polls) };
             current = *next;
         }
     };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::bot::{ActionKind, Bot, BotEvent, Mode, Settlement};
+use domain::bot::{ActionKind, Bot, BotEvent, Mode, Settlement, person_of};
 use domain::ids::{ActionId, BotId};
 use projections::actions::people::{Follows, Since};
 use store::event::RawEvent;
@@ -111,10 +111,7 @@ impl Memory {
 
 impl Deed {
     fn person(&self) -> &str {
-        match self.kind {
-            ActionKind::Follow | ActionKind::Unfollow | ActionKind::Dm => &self.target,
-            _ => self.target.split('_').nth(1).unwrap_or_default(),
-        }
+        person_of(self.kind, &self.target).unwrap_or_default()
     }
 }
 

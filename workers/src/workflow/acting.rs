@@ -48,8 +48,8 @@ impl Settled {
 
     /// Why the bot itself left this person alone.
     pub(crate) fn left_alone_for(&self) -> Option<SkipReason> {
-        let is_skipped = self.outcome == "SKIPPED";
-        is_skipped.then(|| self.code.as_deref()?.parse().ok()).map(|known| known.unwrap_or(SkipReason::ContactStopped))
+        let reason = || self.code.as_deref().and_then(|code| code.parse().ok());
+        (self.outcome == "SKIPPED").then(|| reason().unwrap_or(SkipReason::ContactStopped))
     }
 
     fn had_no_effect(&self) -> bool {

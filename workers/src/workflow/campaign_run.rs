@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::bot::{ActionKind, Bot, BotCommand, BotError, Mode, SuppressReason, Verdict, Wait};
+use domain::bot::{ActionKind, Bot, BotCommand, BotError, Mode, SuppressReason, Verdict, Wait, WordsId};
 use domain::campaign::{Campaign, Definition, Module, SkipReason};
 use domain::ids::{ActionId, BotId, CampaignId, EnablementId, RequestId, RunId, derive};
 use projections::reactor::work::CAMPAIGN_RUN;
@@ -55,7 +55,7 @@ struct Progress {
     acted: u32,
     skipped_in_a_row: u32,
     /// What was said to others.
-    said: Vec<String>,
+    said: Vec<WordsId>,
     /// When the account may act again.
     next_at: Option<DateTime<Utc>>,
 }
@@ -265,7 +265,7 @@ async fn act_on_all(
             }
             Asked::Ended(reason) => return Ok(Some(reason)),
         };
-        progress.said.extend(text.clone());
+        progress.said.extend(text.as_deref().map(WordsId::of));
         let planned = Planned {
             action_id: run.action_id(&progress.scheme, &target),
             run_id: run.id,
@@ -300,7 +300,7 @@ async fn look(
     run: Run,
     scheme: &Scheme,
     found: Found,
-    said: &[String],
+    said: &[WordsId],
 ) -> Result<Asked<Result<(String, Option<String>), SkipReason>>, StepError> {
     let candidate = match found {
         Found::Target(target) => return Ok(Asked::Done(Ok((target, None)))),

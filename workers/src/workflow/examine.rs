@@ -105,7 +105,7 @@ pub(crate) async fn examine(
     run: Run,
     scheme: &Scheme,
     candidate: &Candidate,
-    said: &[String],
+    said: &[WordsId],
 ) -> Result<Answer<Examined>, Fault> {
     reading::read(errand, run, scheme, async |reading: &Reading<'_>| {
         let kind = scheme.definition.module.action();
@@ -123,7 +123,7 @@ pub(crate) async fn examine(
 }
 
 impl Reading<'_> {
-    async fn look_at(&self, candidate: &Candidate, said: &[String]) -> Result<Examined, Stop> {
+    async fn look_at(&self, candidate: &Candidate, said: &[WordsId]) -> Result<Examined, Stop> {
         let definition = &self.scheme.definition;
         let template: Option<Template> = definition.text.as_deref().and_then(|text| text.parse().ok());
         let mut facts = candidate.person.clone();
@@ -165,9 +165,9 @@ impl Reading<'_> {
     }
 
     /// How many people were told `text`: in this run, and when it is in earnest, by the bot lately.
-    fn times_said(&self, text: &str, said: &[String]) -> u32 {
+    fn times_said(&self, text: &str, said: &[WordsId]) -> u32 {
         let words = WordsId::of(text);
-        let here = said.iter().filter(|other| WordsId::of(other) == words).count();
+        let here = said.iter().filter(|other| **other == words).count();
         let here = u32::try_from(here).unwrap_or(u32::MAX);
         match self.scheme.mode {
             Mode::Live => here.max(self.bot.times_said(words, self.errand.now())),

@@ -141,9 +141,11 @@ impl Context {
                     if !self.may_act(stream.state()).map_err(|_| Held::Cancelled)? {
                         return Err(Held::Stop(Stop::Interrupted));
                     }
-                    let start = JobCommand::StartStep { index, name: name.to_owned(), at: now };
+                    if kind != Kind::Effect {
+                        break;
+                    }
                     // What is not written yet comes with the beginning.
-                    if kind != Kind::Effect || stream.write_with(start).await? {
+                    if stream.write_with(JobCommand::StartStep { index, name: name.to_owned(), at: now }).await? {
                         break;
                     }
                 }

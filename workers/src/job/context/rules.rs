@@ -1,7 +1,5 @@
 //! What no workflow's code may do: call a step a novel, let a history grow without end, or ask without end.
 
-use std::sync::atomic::Ordering;
-
 use domain::job::{Job, JobState};
 
 use super::super::error::{EngineError, WorkflowError};
@@ -29,31 +27,22 @@ pub(super) fn name(name: &str) -> Result<(), EngineError> {
     Err(EngineError::Broken { code: "JOB_TEXT_TOO_LONG", message })
 }
 
-/// Whether anything may be added to the job's history.
-pub(super) fn history(job: &Job, limit: u32) -> Result<(), EngineError> {
-    let (length, most) = (job.journal().events(), limit.saturating_mul(PATIENCE));
-    if length < most {
-        return Ok(());
-    }
-    let message = format!(
-        "the history has {length} events, and the code has no safe point at which a new job could go on in its place"
-    );
-    Err(EngineError::Broken { code: "JOB_HISTORY_TOO_LONG", message })
-}
-
 impl Context {
-    fn history_limit(&self) -> u32 {
-        self.shared.history_limit.load(Ordering::Acquire)
-    }
-
     /// Whether anything may be added to the job's history.
     pub(super) fn has_room(&self, job: &Job) -> Result<(), EngineError> {
-        history(job, self.history_limit())
+        let (length, most) = (job.journal().events(), self.shared.history_limit.saturating_mul(PATIENCE));
+        if length < most {
+            return Ok(());
+        }
+        let message = format!(
+            "the history has {length} events, and the code has no safe point at which a new job could go on in its place"
+        );
+        Err(EngineError::Broken { code: "JOB_HISTORY_TOO_LONG", message })
     }
 
     /// Whether the history is so long that the job should go on as a new one, at the next place where it can.
     pub async fn continue_as_new_suggested(&self) -> bool {
-        self.shared.stream.lock().await.job().journal().events() >= self.history_limit()
+        self.shared.stream.lock().await.job().journal().events() >= self.shared.history_limit
     }
 
     /// A place at which nothing is under way and what `input` gives says all that the code has to remember. When the
@@ -67,7 +56,7 @@ impl Context {
             let stream = self.shared.stream.lock().await;
             let journal = stream.job().journal();
             let goes_on = stream.state() == JobState::Running && self.shared.mode == Mode::Runs;
-            goes_on && journal.events() >= self.history_limit() && journal.edge() <= self.index()
+            goes_on && journal.events() >= self.shared.history_limit && journal.edge() <= self.index()
         };
         if !is_long {
             return Ok(());
