@@ -233,7 +233,9 @@ async fn told_later(services: &Services, job: &JobView) -> Result<Option<JobWait
     let events = services.deps.bus.repository().stream(STREAM, &id, after, NEWEST_EVENTS).await.map_err(fault)?;
     let later = events.iter().rev().find(|event| event.event_type == "StepCompleted").and_then(|event| {
         let later: Later = serde_json::from_value(event.payload["result"].clone()).ok()?;
-        (later.not_now == "WAIT" && Some(later.until) == job.wake_at).then_some((event, later))
+        // The read model has no more than microseconds.
+        let wakes_then = job.wake_at.is_some_and(|at| at.timestamp_micros() == later.until.timestamp_micros());
+        (later.not_now == "WAIT" && wakes_then).then_some((event, later))
     });
     Ok(later.map(|(event, Later { reason, until, .. })| {
         let step = event.payload["name"].as_str().unwrap_or("a step");

@@ -108,11 +108,17 @@ async fn sleep_because_of_what_a_step_was_told_says_why() {
     let person = app.user("marta").await;
     let job = app.world.begun(person.id, Origin::Person).await;
     let at = app.world.clock.now();
-    let until = at + TimeDelta::minutes(4);
-    let result = json!({ "not_now": "WAIT", "reason": "OUTCOME_UNKNOWN", "until": until });
+    let later = at + TimeDelta::minutes(4) + TimeDelta::nanoseconds(123_456_789);
+    let result = json!({ "not_now": "WAIT", "reason": "OUTCOME_UNKNOWN", "until": later });
     let told = JobCommand::CompleteStep { index: 0, name: "like:7".to_owned(), result, at };
     app.world.job(job, told).await;
-    app.world.job(job, JobCommand::SetTimer { index: 1, fires_at: until, at }).await;
+    app.world.job(job, JobCommand::SetTimer { index: 1, fires_at: later, at }).await;
+    let listed = "{ jobs(filter: { states: [RUNNING] }) { nodes { waitingFor } } }";
+    until("the sleep is in the read model", async || {
+        let found = person.client.query(listed, json!({})).await;
+        (found["jobs"]["nodes"][0]["waitingFor"] == "timer").then_some(())
+    })
+    .await;
     let query =
         "query($id: ID!) { node(id: $id) { ... on Job { wakeAt waiting { reason code freesAt explanation } } } }";
     let seen = person.client.query(query, json!({ "id": id_of(job) })).await["node"].take();
