@@ -240,7 +240,7 @@ async fn told_later(services: &Services, job: &JobView) -> Result<Option<JobWait
     Ok(later.map(|(event, Later { reason, until, .. })| {
         let step = event.payload["name"].as_str().unwrap_or("a step");
         let text = format!("step {step} was told to come back at {}: {reason}", instant(until));
-        JobWaiting { code: Some(reason), frees_at: Some(until), ..JobWaiting::new(JobWaitReason::NotNow, text) }
+        JobWaiting { code: Some(reason), frees_at: job.wake_at, ..JobWaiting::new(JobWaitReason::NotNow, text) }
     }))
 }
 
